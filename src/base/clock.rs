@@ -1,0 +1,174 @@
+//! Time, injected: the station reads and waits on a [`Clock`], tests drive it by hand.
+
+use std::sync::Arc;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use jiff::Timestamp;
+use smol::channel;
+
+/// The source of both times: monotonic ([`Clock::now`]) and civil ([`Clock::utc`]).
+///
+/// Cheap to clone; may be used from any thread.
+#[derive(Debug, Clone)]
+pub struct Clock(Source);
+
+#[derive(Debug, Clone)]
+enum Source {
+    Real,
+    Manual(Arc<Manual>),
+}
+
+/// Hand-driven time: stands still until [`ManualClock::advance`].
+#[derive(Debug, Clone)]
+pub struct ManualClock(Arc<Manual>);
+
+#[derive(Debug)]
+struct Manual {
+    origin: Instant,
+    utc_origin: Timestamp,
+    elapsed_ns: AtomicU64,
+    sleepers: Mutex<Vec<Sleeper>>,
+}
+
+#[derive(Debug)]
+struct Sleeper {
+    due: Instant,
+    wake: channel::Sender<()>,
+}
+
+impl Clock {
+    /// The machine's own clocks.
+    pub fn real() -> Self {
+        Self(Source::Real)
+    }
+
+    /// A clock that stands at `utc` and moves only by the returned handle.
+    pub fn manual(utc: Timestamp) -> (Self, ManualClock) {
+        let inner = Arc::new(Manual {
+            origin: Instant::now(),
+            utc_origin: utc,
+            elapsed_ns: AtomicU64::new(0),
+            sleepers: Mutex::new(Vec::new()),
+        });
+        (Self(Source::Manual(inner.clone())), ManualClock(inner))
+    }
+
+    /// Monotonic time.
+    pub fn now(&self) -> Instant {
+        match &self.0 {
+            Source::Real => Instant::now(),
+            Source::Manual(manual) => manual.now(),
+        }
+    }
+
+    /// Civil time, UTC.
+    pub fn utc(&self) -> Timestamp {
+        match &self.0 {
+            Source::Real => Timestamp::now(),
+            Source::Manual(manual) => manual.utc_origin + manual.elapsed(),
+        }
+    }
+
+    /// Waits until `due`; returns at once when it has passed. Nothing is lost when dropped.
+    pub async fn sleep_until(&self, due: Instant) {
+        match &self.0 {
+            Source::Real => {
+                smol::Timer::at(due).await;
+            }
+            Source::Manual(manual) => {
+                if let Some(woken) = manual.register(due) {
+                    let _ = woken.recv().await;
+                }
+            }
+        }
+    }
+
+    /// Waits for `duration`.
+    pub async fn sleep(&self, duration: Duration) {
+        self.sleep_until(self.now() + duration).await;
+    }
+
+    /// Runs `work` for at most `limit`; `None` when the time ran out and `work` was dropped.
+    pub async fn timeout<T>(&self, limit: Duration, work: impl Future<Output = T>) -> Option<T> {
+        futures_lite::future::or(async { Some(work.await) }, async {
+            self.sleep(limit).await;
+            None
+        })
+        .await
+    }
+}
+
+impl ManualClock {
+    /// Moves time forward and wakes every sleeper that became due.
+    pub fn advance(&self, by: Duration) {
+        let ns = u64::try_from(by.as_nanos()).unwrap_or(u64::MAX);
+        self.0.elapsed_ns.fetch_add(ns, Ordering::SeqCst);
+        let now = self.0.now();
+        self.0.lock().retain(|sleeper| {
+            let asleep = sleeper.due > now;
+            if !asleep {
+                let _ = sleeper.wake.try_send(());
+            }
+            asleep
+        });
+    }
+}
+
+impl Manual {
+    fn elapsed(&self) -> Duration {
+        Duration::from_nanos(self.elapsed_ns.load(Ordering::SeqCst))
+    }
+
+    fn now(&self) -> Instant {
+        self.origin + self.elapsed()
+    }
+
+    fn register(&self, due: Instant) -> Option<channel::Receiver<()>> {
+        let mut sleepers = self.lock();
+        if due <= self.now() {
+            return None;
+        }
+        sleepers.retain(|sleeper| !sleeper.wake.is_closed());
+        let (wake, woken) = channel::bounded(1);
+        sleepers.push(Sleeper { due, wake });
+        Some(woken)
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Vec<Sleeper>> {
+        self.sleepers
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_manual_clock_moves_only_by_hand() {
+        let start: Timestamp = "2026-11-20T08:00:00Z".parse().unwrap();
+        let (clock, hand) = Clock::manual(start);
+        let before = clock.now();
+        let mut nap = Box::pin(clock.sleep(Duration::from_secs(10)));
+        assert!(smol::block_on(futures_lite::future::poll_once(&mut nap)).is_none());
+        hand.advance(Duration::from_secs(9));
+        assert!(smol::block_on(futures_lite::future::poll_once(&mut nap)).is_none());
+        hand.advance(Duration::from_secs(1));
+        smol::block_on(nap);
+        assert_eq!(clock.now() - before, Duration::from_secs(10));
+        assert_eq!(clock.utc().to_string(), "2026-11-20T08:00:10Z");
+    }
+
+    #[test]
+    fn timeout_gives_up_on_time() {
+        let (clock, hand) = Clock::manual(Timestamp::UNIX_EPOCH);
+        let mut wait =
+            Box::pin(clock.timeout(Duration::from_secs(1), std::future::pending::<()>()));
+        assert!(smol::block_on(futures_lite::future::poll_once(&mut wait)).is_none());
+        hand.advance(Duration::from_secs(1));
+        assert_eq!(smol::block_on(wait), None);
+    }
+}

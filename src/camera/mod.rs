@@ -1,0 +1,3 @@
+//! The Raspberry Pi HQ camera (IMX477): settings, capture sequences, and the backends that give frames.
+
+pub mod backend;
