@@ -1,4 +1,12 @@
 //! What every instrument stands on: clock, shutdown, error kinds, health, back-off, jobs, blocking pool.
 
+pub mod backoff;
 pub mod clock;
+pub mod conditions;
+pub mod error;
 pub mod fault;
+pub mod health;
+pub mod jobs;
+pub mod pool;
+pub mod shutdown;
+pub mod trace;
