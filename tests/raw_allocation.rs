@@ -1,0 +1,68 @@
+//! Frame after frame, the pixel kernels leave the heap alone. A binary of its own: it counts every allocation.
+#![allow(unsafe_code)]
+
+use std::alloc::{GlobalAlloc, Layout as Memory, System};
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use outpost::raw::{BayerOrder, Kernels, Layout, Mode, Packing, Reducer};
+
+struct Counting;
+
+static ALLOCATIONS: AtomicUsize = AtomicUsize::new(0);
+
+// SAFETY: every call goes to the system allocator unchanged; realloc and alloc_zeroed default to alloc.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, memory: Memory) -> *mut u8 {
+        ALLOCATIONS.fetch_add(1, Ordering::Relaxed);
+        // SAFETY: the caller's promise, passed on.
+        unsafe { System.alloc(memory) }
+    }
+
+    unsafe fn dealloc(&self, pointer: *mut u8, memory: Memory) {
+        // SAFETY: `pointer` came from `System.alloc` above with the same layout.
+        unsafe { System.dealloc(pointer, memory) }
+    }
+}
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
+#[test]
+fn the_steady_state_does_not_allocate() {
+    let modes = [
+        Mode::PackedBytes,
+        Mode::Pixels,
+        Mode::Binned(1),
+        Mode::Binned(2),
+        Mode::Binned(3),
+    ];
+    for packing in [Packing::Csi2p12, Packing::U16Low, Packing::U16High] {
+        let layout = Layout {
+            width: 4056,
+            height: 16,
+            stride_bytes: 8128,
+            packing,
+            bayer: BayerOrder::Rggb,
+        };
+        let frame = vec![0x5a; layout.frame_bytes()];
+        let window = layout.full_window();
+        let mut out = vec![0; 6084 * 16];
+        for kernels in Kernels::available() {
+            let mut reducer = Reducer::new(kernels);
+            let mut frames = |count: usize| {
+                let before = ALLOCATIONS.load(Ordering::Relaxed);
+                for _ in 0..count {
+                    for mode in modes {
+                        let len = mode.shape(&window).unwrap().element_count();
+                        reducer
+                            .reduce(&frame, &layout, &window, mode, &mut out[..len])
+                            .unwrap();
+                    }
+                }
+                ALLOCATIONS.load(Ordering::Relaxed) - before
+            };
+            assert!(frames(1) <= 1, "only the accumulators");
+            assert_eq!(frames(10), 0, "{kernels:?} {packing:?}");
+        }
+    }
+}
