@@ -364,7 +364,7 @@ fn a_name_of_full_length_fits_with_its_temporary_name() {
     assert!(temporary.iter().all(|t| t.len() <= 255));
     file.commit().unwrap();
     twin.commit().unwrap();
-    assert_eq!(names(fixture.disk.images()), [name.clone()]);
+    assert_eq!(names(fixture.disk.images()), [name.as_str()]);
     let error = NewFile::create(&fixture.image(&(name + "n")))
         .err()
         .unwrap();

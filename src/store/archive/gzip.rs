@@ -11,6 +11,9 @@ use std::thread;
 use flate2::write::GzEncoder;
 use flate2::{Compression, GzBuilder};
 
+/// On raw frames level 3 takes half the time of gzip's usual 6 and gives at most 3 % more bytes (measured with
+/// zlib-rs on simulated noise: 94 against 43 MB/s at 39.5 against 38.3 % for packed bytes, equal for unpacked pixels).
+const LEVEL: u32 = 3;
 const CHUNK_BYTES: usize = 1 << 20;
 /// Chunks waiting before and behind each worker.
 const QUEUE_CHUNKS: usize = 1;
@@ -19,7 +22,7 @@ const MAX_WORKERS: usize = 8;
 
 /// gzip into `out`, with neither name nor time in the header.
 pub(super) fn encoder<W: Write>(out: W) -> GzEncoder<W> {
-    GzBuilder::new().write(out, Compression::default())
+    GzBuilder::new().write(out, Compression::new(LEVEL))
 }
 
 /// Runs `produce` and compresses what it writes on up to `threads` workers into `out`, which comes back complete.
