@@ -100,10 +100,11 @@ impl RamDisk {
     }
 
     fn target(&self, path: &Path, user_path: &str) -> Result<Target, StoreError> {
+        let last = user_path.rsplit('/').next().unwrap_or_default();
         let (folder, name) = match (path.parent(), path.file_name()) {
-            (Some(folder), Some(name)) if !user_path.ends_with('/') => (folder, name),
+            (Some(folder), Some(name)) if !matches!(last, "" | "." | "..") => (folder, name),
             _ => {
-                // `..` or a folder: where it leads decides which of the two errors is told.
+                // A folder: where it lies decides which of the two errors is told.
                 self.confine(path)?;
                 return Err(StoreError::NotAFile {
                     path: path.to_path_buf(),

@@ -201,22 +201,22 @@ fn used_below(root: &Path) -> Result<u64, StoreError> {
     let mut used = 0_u64;
     let mut pending = vec![PathBuf::new()];
     while let Some(relative) = pending.pop() {
-        let folder = match base.descend(&relative) {
-            Ok(folder) => folder,
-            // Gone meanwhile, or another user's private folder: not ours to count.
-            Err(_) if !relative.as_os_str().is_empty() => continue,
-            Err(error) => return Err(error),
-        };
-        folder.for_each(|entry| {
-            match entry.kind {
-                EntryKind::File => used = used.saturating_add(disk_size(entry.size)),
-                EntryKind::Folder if entry.device == device => {
-                    pending.push(relative.join(&entry.name));
+        let counted = base.descend(&relative).and_then(|folder| {
+            folder.for_each(|entry| {
+                match entry.kind {
+                    EntryKind::File => used = used.saturating_add(disk_size(entry.size)),
+                    EntryKind::Folder if entry.device == device => {
+                        pending.push(relative.join(&entry.name));
+                    }
+                    EntryKind::Folder | EntryKind::Other => {}
                 }
-                EntryKind::Folder | EntryKind::Other => {}
-            }
-            Ok(())
-        })?;
+                Ok(())
+            })
+        });
+        // A folder below that is gone meanwhile, or another user's own, is not ours to count.
+        if relative.as_os_str().is_empty() {
+            counted?;
+        }
     }
     Ok(used)
 }

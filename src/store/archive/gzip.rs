@@ -11,6 +11,9 @@ use std::thread;
 use flate2::write::GzEncoder;
 use flate2::{Compression, GzBuilder};
 
+/// On raw frames level 3 takes half the time of gzip's usual 6 and gives at most 3 % more bytes (measured with
+/// zlib-rs on simulated noise: 94 against 43 MB/s at 39.5 against 38.3 % for packed bytes, equal for unpacked pixels).
+const LEVEL: u32 = 3;
 const CHUNK_BYTES: usize = 1 << 20;
 /// Chunks waiting before and behind each worker.
 const QUEUE_CHUNKS: usize = 1;
@@ -19,7 +22,7 @@ const MAX_WORKERS: usize = 8;
 
 /// gzip into `out`, with neither name nor time in the header.
 pub(super) fn encoder<W: Write>(out: W) -> GzEncoder<W> {
-    GzBuilder::new().write(out, Compression::default())
+    GzBuilder::new().write(out, Compression::new(LEVEL))
 }
 
 /// Runs `produce` and compresses what it writes on up to `threads` workers into `out`, which comes back complete.
@@ -125,4 +128,79 @@ fn collect<W: Write>(mut out: W, results: &[Receiver<io::Result<Vec<u8>>>]) -> i
         }
     }
     Ok(out)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{self, Read, Write};
+
+    use super::*;
+
+    fn pack(data: &[u8], threads: usize) -> io::Result<Vec<u8>> {
+        // Pieces that do not divide a chunk, as tar headers make them.
+        parallel(
+            Vec::new(),
+            threads,
+            |error| error,
+            |out| data.chunks(1000).try_for_each(|piece| out.write_all(piece)),
+        )
+    }
+
+    #[test]
+    fn chunks_come_back_in_order_on_any_number_of_threads() {
+        let data: Vec<u8> = (0..7_u32 << 18)
+            .flat_map(|n| (n / 3).to_le_bytes())
+            .collect();
+        for len in [1, CHUNK_BYTES - 1, CHUNK_BYTES, CHUNK_BYTES + 1, data.len()] {
+            let packed = pack(&data[..len], 3).unwrap();
+            assert_eq!(packed, pack(&data[..len], 1).unwrap());
+            let mut unpacked = Vec::new();
+            flate2::read::MultiGzDecoder::new(packed.as_slice())
+                .read_to_end(&mut unpacked)
+                .unwrap();
+            assert!(unpacked == data[..len], "{len}");
+        }
+    }
+
+    #[test]
+    fn the_cause_is_told_when_the_output_fails() {
+        struct Full(usize);
+        impl Write for Full {
+            fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+                self.0 = self.0.saturating_sub(bytes.len());
+                match self.0 {
+                    0 => Err(io::ErrorKind::StorageFull.into()),
+                    _ => Ok(bytes.len()),
+                }
+            }
+            fn flush(&mut self) -> io::Result<()> {
+                Ok(())
+            }
+        }
+        let endless = parallel(
+            Full(3000),
+            2,
+            |error| error,
+            |out| {
+                loop {
+                    out.write_all(&[0; 5000])?;
+                }
+            },
+        );
+        assert_eq!(endless.err().unwrap().kind(), io::ErrorKind::StorageFull);
+    }
+
+    #[test]
+    fn an_error_of_the_producer_ends_all_threads() {
+        let result = parallel(
+            Vec::new(),
+            2,
+            |_| "output",
+            |out| {
+                out.write_all(&vec![1; 3 * CHUNK_BYTES]).unwrap();
+                Err("aborted")
+            },
+        );
+        assert_eq!(result, Err("aborted"));
+    }
 }
