@@ -78,10 +78,8 @@ const fn spot(x: usize, y: usize, radius: usize, rate: f32) -> Spot {
     Spot { x, y, radius, rate }
 }
 
-/// Brightness of a spot from the outermost ring to the core, relative to its peak.
-const RINGS: [f32; 12] = [
-    0.010, 0.022, 0.042, 0.075, 0.125, 0.195, 0.290, 0.410, 0.560, 0.730, 0.890, 1.000,
-];
+/// Rings a spot is made of, outermost first.
+const RINGS: usize = 20;
 
 #[derive(Debug, Clone, Copy)]
 enum Shade {
@@ -183,11 +181,11 @@ impl Scene {
         self.add_surface(whole.clone(), BAND_COPIES, Shade::GraySteps);
         self.add_surface(whole, BAND_COPIES, Shade::Patches);
         for spot in &SPOTS {
-            for (ring, relative) in RINGS.iter().enumerate() {
+            for ring in 0..RINGS {
                 let half = ring_radius(spot, ring).div_ceil(2) + 1;
                 let shade = Shade::Screen {
                     level: 0.9,
-                    added: spot.rate * relative,
+                    added: spot.rate * ring_brightness(ring),
                 };
                 self.add_surface(spot.x / 2 - half..spot.x / 2 + half, RING_COPIES, shade);
             }
@@ -214,8 +212,8 @@ impl Scene {
         let band = row * SCREEN_BANDS / SCREEN_END;
         let mut from = 0;
         for (index, spot) in SPOTS.iter().enumerate() {
-            let first = SCREEN_BANDS + 2 + index * RINGS.len();
-            let halves: Vec<usize> = (0..RINGS.len())
+            let first = SCREEN_BANDS + 2 + index * RINGS;
+            let halves: Vec<usize> = (0..RINGS)
                 .map_while(|ring| half_pairs(ring_radius(spot, ring), row.abs_diff(spot.y)))
                 .collect();
             let Some(&outer) = halves.first() else {
@@ -253,7 +251,12 @@ impl Scene {
 
 /// Outer radius of a ring, pixels.
 fn ring_radius(spot: &Spot, ring: usize) -> usize {
-    spot.radius * (RINGS.len() - ring) / RINGS.len()
+    spot.radius * (RINGS - ring) / RINGS
+}
+
+/// Brightness of a ring relative to the spot's peak, which the core has.
+fn ring_brightness(ring: usize) -> f32 {
+    ((ring + 1) as f32 / RINGS as f32).powi(3)
 }
 
 /// Half the chord of a circle `distance` rows from its center, pixel pairs; `None` where it does not reach.
