@@ -223,3 +223,114 @@ pub(super) fn frame_files(folder: &Path, frame_bytes: usize) -> Result<Vec<PathB
     }
     Ok(files)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::ReplayCamera;
+    use super::*;
+    use crate::base::clock::Clock;
+
+    const SETTINGS: &str = "width = 64\nheight = 48\nstride = 128\npacking = \"csi2p12\"\nbayer = \"BGGR\"\nblack_level = 256\n";
+
+    fn folder(settings: &str) -> tempfile::TempDir {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("replay.toml"), settings).unwrap();
+        std::fs::write(folder.path().join("a.bin"), [0; 6144]).unwrap();
+        folder
+    }
+
+    fn refusal(folder: &Path) -> String {
+        ReplayCamera::open(folder, Clock::real())
+            .unwrap_err()
+            .to_string()
+    }
+
+    #[test]
+    fn good_settings_are_taken() {
+        assert!(ReplayCamera::open(folder(SETTINGS).path(), Clock::real()).is_ok());
+    }
+
+    #[test]
+    fn impossible_settings_are_named() {
+        for (from, to, reason) in [
+            ("width = 64", "width = 63", "width is 63"),
+            ("height = 48", "height = 0", "height is 0"),
+            ("stride = 128", "stride = 95", "stride is 95, too short"),
+            (
+                "stride = 128",
+                "stride = 9000000000000000000",
+                "larger than 64 MB",
+            ),
+            (
+                "height = 48",
+                "height = 9223372036854775806",
+                "larger than 64 MB",
+            ),
+            (
+                "width = 64",
+                "width = 9223372036854775806",
+                "too short for a row",
+            ),
+            (
+                "black_level = 256",
+                "black_level = 4095",
+                "black_level is 4095",
+            ),
+            (
+                "black_level = 256",
+                "black_level = 256\nexposure_us = 0",
+                "exposure_us is 0",
+            ),
+            (
+                "black_level = 256",
+                "black_level = 256\nanalogue_gain = nan",
+                "analogue_gain is NaN",
+            ),
+            (
+                "black_level = 256",
+                "black_level = 256\nshift = 4",
+                "shift goes with packing",
+            ),
+            ("\"csi2p12\"", "\"u16\"\nshift = 3", "shift is 3"),
+            (
+                "stride = 128",
+                "stride = 160",
+                "6144 bytes, but stride x height is 7680",
+            ),
+            (
+                "\"BGGR\"",
+                "\"bggr\"",
+                "line 5, column 9: unknown variant `bggr`, expected one of `RGGB`",
+            ),
+            ("width = 64", "width = -64", "line 1, column 9: "),
+            (
+                "height = 48",
+                "heigth = 48",
+                "line 2, column 1: unknown field `heigth`, expected one of `width`, `height`",
+            ),
+            ("height = 48\n", "", "missing field `height`"),
+            ("height = 48", "height 48", "line 2, column "),
+        ] {
+            assert!(SETTINGS.contains(from));
+            let folder = folder(&SETTINGS.replace(from, to));
+            let message = refusal(folder.path());
+            assert!(message.contains(reason), "{to}: {message}");
+            assert!(
+                message.contains(&*folder.path().to_string_lossy()),
+                "{message}"
+            );
+        }
+    }
+
+    #[test]
+    fn missing_and_unfit_files_are_named() {
+        let folder = tempfile::tempdir().unwrap();
+        assert!(refusal(folder.path()).contains("replay.toml"));
+        std::fs::write(folder.path().join("replay.toml"), SETTINGS).unwrap();
+        assert!(refusal(folder.path()).contains("no frame"));
+        std::fs::create_dir(folder.path().join("x.bin")).unwrap();
+        assert!(refusal(folder.path()).contains("x.bin: not a plain file"));
+        std::fs::write(folder.path().join("replay.toml"), "#".repeat(70_000)).unwrap();
+        assert!(refusal(folder.path()).contains("longer than 65536 bytes"));
+    }
+}

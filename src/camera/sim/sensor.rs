@@ -251,3 +251,160 @@ impl Sensor {
         Registers::new(&self.next.controls, lines).exposure_lines as f64
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const FRAME_NS: u64 = 100_000_000;
+
+    fn controls(exposure_us: u32) -> Controls {
+        Controls {
+            exposure: Exposure::Manual(exposure_us),
+            analogue_gain: 1.0,
+            frame_duration_us: 100_000,
+            colour_gains: None,
+            scaler_crop: None,
+        }
+    }
+
+    fn shown_us(exposed: &Exposed) -> u32 {
+        exposure_us(exposed.registers.exposure_lines)
+    }
+
+    #[test]
+    fn lines_read_as_the_reference_says() {
+        for (lines, us) in [(4, 114), (5, 142), (10, 285), (3478, 99_371)] {
+            assert_eq!(exposure_us(lines), us);
+        }
+    }
+
+    #[test]
+    fn requests_are_quantized_and_cut() {
+        for (asked_us, us) in [
+            (0, 114),
+            (100, 114),
+            (142, 114),
+            (143, 142),
+            (1_000, 1_000),
+            (10_000, 10_000),
+            (99_372, 99_371),
+            (200_000, 99_371),
+            (u32::MAX, 99_371),
+        ] {
+            let registers = Registers::new(&controls(asked_us), 0);
+            assert_eq!(
+                exposure_us(registers.exposure_lines),
+                us,
+                "asked {asked_us}"
+            );
+            assert_eq!(registers.frame_lines, 3500);
+        }
+    }
+
+    #[test]
+    fn a_longer_frame_holds_a_longer_exposure() {
+        let slow = Controls {
+            frame_duration_us: 1_000_000,
+            ..controls(200_000)
+        };
+        let registers = Registers::new(&slow, 0);
+        assert_eq!(exposure_us(registers.exposure_lines), 200_000);
+        assert_eq!(registers.frame_ns(), 1_000_000_000);
+        assert_eq!(limits().longest_exposure_us(100_000), 99_371);
+        let endless = Controls {
+            frame_duration_us: u32::MAX,
+            ..controls(u32::MAX)
+        };
+        let longest_us = exposure_us(Registers::new(&endless, 0).exposure_lines);
+        assert!(limits().exposure_max_us - longest_us < 29, "{longest_us}");
+        assert_eq!(limits().exposure_max_us, 653_950_284);
+    }
+
+    #[test]
+    fn gains_are_those_of_the_register_codes() {
+        for exact in [1.0, 2.0, 4.0, 8.0, 16.0] {
+            assert_eq!(gain(gain_code(exact)), f64::from(exact));
+        }
+        assert!((gain(gain_code(22.0)) - 21.79).abs() < 0.005);
+        assert!((gain(gain_code(1e9)) - 22.26).abs() < 0.005);
+        for low in [0.0, -1.0, f32::NAN, f32::NEG_INFINITY] {
+            assert_eq!(gain_code(low), 0);
+        }
+        for code in 0..=978 {
+            assert_eq!(gain_code(gain(code) as f32), code);
+        }
+    }
+
+    #[test]
+    fn controls_show_three_frames_after_their_request() {
+        let mut sensor = Sensor::start(&controls(1_000), 0.01, 0);
+        let asked = [2_000, 3_000, 4_000, 5_000, 6_000, 7_000];
+        let shown = asked.map(|us| shown_us(&sensor.expose(&controls(us), 0)));
+        assert_eq!(shown, [1_000, 1_000, 1_000, 2_000, 3_000, 4_000]);
+        let late = asked.map(|us| shown_us(&sensor.expose(&controls(us * 10), 2)));
+        assert_eq!(late, [5_000, 6_000, 7_000, 7_000, 7_000, 20_000]);
+    }
+
+    #[test]
+    fn controls_show_on_time_even_when_no_request_follows() {
+        let mut sensor = Sensor::start(&controls(1_000), 0.01, 0);
+        sensor.expose(&controls(2_000), 0);
+        sensor.skip_until(1_000 * FRAME_NS);
+        let taken = sensor.expose(&controls(2_000), 0);
+        assert_eq!(shown_us(&taken), 2_000);
+        assert_eq!(taken.start_ns, 1_000 * FRAME_NS);
+        assert_eq!(taken.sequence, 997);
+    }
+
+    #[test]
+    fn a_new_frame_duration_moves_the_grid_when_it_shows() {
+        let mut sensor = Sensor::start(&controls(1_000), 0.01, 0);
+        let slow = Controls {
+            frame_duration_us: 200_000,
+            ..controls(1_000)
+        };
+        let starts: Vec<u64> = (0..6)
+            .map(|_| sensor.expose(&slow, 0).start_ns / FRAME_NS)
+            .collect();
+        assert_eq!(starts, [3, 4, 5, 6, 8, 10]);
+    }
+
+    #[test]
+    fn a_begun_frame_is_not_given_away() {
+        let mut sensor = Sensor::start(&controls(1_000), 0.01, 0);
+        sensor.skip_until(3 * FRAME_NS + 1);
+        assert_eq!(sensor.expose(&controls(1_000), 0).sequence, 1);
+        sensor.skip_until(5 * FRAME_NS);
+        assert_eq!(sensor.expose(&controls(1_000), 0).sequence, 2);
+    }
+
+    #[test]
+    fn automatic_exposure_settles_on_the_target() {
+        let auto = Controls {
+            exposure: Exposure::Auto,
+            analogue_gain: 2.0,
+            ..controls(0)
+        };
+        let mut sensor = Sensor::start(&auto, 0.01, 0);
+        let frames: Vec<Exposed> = (0..12).map(|_| sensor.expose(&auto, 0)).collect();
+        let level = |frame: &Exposed| frame.registers.light() * 0.01 / AUTO_TARGET_COUNTS;
+        assert!(level(&frames[0]) < 0.9);
+        assert!(frames[5..].iter().all(|f| (level(f) - 1.0).abs() < 0.05));
+        assert_eq!(frames[11].registers, frames[10].registers);
+        assert!(frames.iter().all(|f| gain(f.registers.gain_code) == 2.0));
+    }
+
+    #[test]
+    fn automatic_exposure_stays_within_the_frame() {
+        let auto = Controls {
+            exposure: Exposure::Auto,
+            ..controls(0)
+        };
+        for (rate, us) in [(1e-9, 99_371), (1e9, 114)] {
+            let mut sensor = Sensor::start(&auto, rate, 0);
+            sensor.skip_until(100 * FRAME_NS);
+            assert_eq!(shown_us(&sensor.expose(&auto, 0)), us);
+        }
+    }
+}
