@@ -4,7 +4,9 @@
 //! the image worker and find their own way back.
 
 use std::path::PathBuf;
+use std::time::{Duration, Instant};
 
+use crate::base::clock::Clock;
 use crate::raw::Layout;
 
 /// Why a backend cannot serve.
@@ -197,9 +199,57 @@ pub trait Backend {
     /// Hands in one request; frames complete in the same order.
     fn queue(&mut self, request: Request) -> Result<(), BackendError>;
 
-    /// The next completed frame; pending while there is none. Dropping the future loses nothing.
+    /// The next completed frame; pending while there is none, [`BackendError::NotStreaming`] without a stream.
+    /// Dropping the future loses nothing.
     fn next_frame(&mut self) -> impl Future<Output = Result<Frame, BackendError>>;
+
+    /// The present on the clock of [`Metadata::sensor_timestamp_ns`]: a frame with this stamp or a later one
+    /// began its exposure after the call.
+    fn now_ns(&self) -> u64 {
+        monotonic_ns()
+    }
 
     /// Ends the stream and gives its memory back. Requests in flight are dropped. Harmless when not started.
     fn stop(&mut self);
+}
+
+/// Ties a [`Clock`] to the machine's monotonic clock, for backends that stamp frames themselves.
+///
+/// With the real clock its stamps are those of the machine; a manual clock starts at the machine's time and
+/// then moves by hand.
+#[derive(Debug, Clone)]
+pub struct StampClock {
+    clock: Clock,
+    epoch: Instant,
+    epoch_ns: u64,
+}
+
+impl StampClock {
+    /// Ties `clock` to the machine's time of this moment.
+    pub fn new(clock: Clock) -> Self {
+        Self {
+            epoch: clock.now(),
+            epoch_ns: monotonic_ns(),
+            clock,
+        }
+    }
+
+    /// The present, nanoseconds.
+    pub fn now_ns(&self) -> u64 {
+        let elapsed = self.clock.now().saturating_duration_since(self.epoch);
+        self.epoch_ns
+            .saturating_add(u64::try_from(elapsed.as_nanos()).unwrap_or(u64::MAX))
+    }
+
+    /// Waits until the clock has reached `ns`; returns at once when it has. Nothing is lost when dropped.
+    pub async fn sleep_until_ns(&self, ns: u64) {
+        let ahead = Duration::from_nanos(ns.saturating_sub(self.epoch_ns));
+        self.clock.sleep_until(self.epoch + ahead).await;
+    }
+}
+
+fn monotonic_ns() -> u64 {
+    let time = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
+    // The kernel's monotonic clock starts at 0 at boot and never goes back, so neither part is negative.
+    time.tv_sec.unsigned_abs() * 1_000_000_000 + time.tv_nsec.unsigned_abs()
 }
