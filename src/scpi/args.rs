@@ -171,6 +171,7 @@ pub fn check<'a, H>(
     let mut values = Vec::new();
     let (mut index, mut count) = (0, 0);
     for token in params {
+        let token = token?;
         while let Some(param) = command.params.get(index)
             && count >= param.need.limits().1
         {
@@ -185,7 +186,7 @@ pub fn check<'a, H>(
             index,
             live,
         };
-        values.push(checker.value(token?)?);
+        values.push(checker.value(token)?);
         count += 1;
     }
     for (at, param) in command.params.iter().enumerate().skip(index) {

@@ -182,7 +182,9 @@ impl Cutter {
     pub(super) fn cut(&mut self) -> Option<Cut> {
         while self.scanned < self.buffer.len() {
             self.watch_first_word();
-            let (taken, mark) = self.scanner.scan(&self.buffer[self.scanned..]);
+            let (taken, mark) = self
+                .scanner
+                .scan(&self.buffer[self.scanned..self.scan_end()]);
             self.scanned += taken;
             if mark == Some(Mark::Line) {
                 let message = self.start..self.scanned - 1;
@@ -197,6 +199,15 @@ impl Cutter {
             self.follow(mark);
         }
         None
+    }
+
+    /// How far to scan in one go: a message that gets too long does so at the same byte however it arrives.
+    fn scan_end(&self) -> usize {
+        let limit = self.start + MAX_MESSAGE + 1;
+        match self.dropping {
+            true => self.buffer.len(),
+            false => self.buffer.len().min(limit),
+        }
     }
 
     /// Forgets the first word of the message that ends. Returns whether it was one of the dialect.

@@ -172,6 +172,11 @@ impl Scratch {
     fn text(&self) -> &[u8] {
         &self.bytes[..self.len]
     }
+
+    fn push(&mut self, byte: u8) {
+        self.bytes[self.len] = byte;
+        self.len += 1;
+    }
 }
 
 impl Write for Scratch {
@@ -200,11 +205,11 @@ fn put_real(out: &mut Vec<u8>, value: f64, scientific: &[u8]) {
         return out.push(b'0');
     }
     let (mantissa, exponent) = split_scientific(scientific);
-    let digits: Vec<u8> = mantissa
-        .iter()
-        .copied()
-        .filter(u8::is_ascii_digit)
-        .collect();
+    let mut scratch = Scratch::default();
+    for &digit in mantissa.iter().filter(|b| b.is_ascii_digit()) {
+        scratch.push(digit);
+    }
+    let digits = scratch.text();
     if value < 0.0 {
         out.push(b'-');
     }
@@ -217,9 +222,9 @@ fn put_real(out: &mut Vec<u8>, value: f64, scientific: &[u8]) {
     // NR3 has a point in its mantissa and a signed exponent of at least two digits: `1.0E-07`.
     let float_length = count.max(2) + 1 + if exponent.abs() > 99 { 5 } else { 4 };
     if fixed_length <= float_length {
-        put_fixed(out, &digits, exponent);
+        put_fixed(out, digits, exponent);
     } else {
-        put_exponent(out, &digits, exponent);
+        put_exponent(out, digits, exponent);
     }
 }
 
@@ -277,7 +282,8 @@ mod tests {
             (1.25, "1.25"),
             (-1.25, "-1.25"),
             (0.00125, "0.00125"),
-            (0.000125, "1.25E-04"),
+            (0.000125, "0.000125"),
+            (0.0000125, "1.25E-05"),
             (1e6, "1000000"),
             (1e7, "1.0E+07"),
             (12345678.0, "12345678"),

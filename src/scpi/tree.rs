@@ -129,6 +129,23 @@ impl<H> Tree<H> {
         })
     }
 
+    /// The command and the query that answer to `header` from the root, written with or without question mark.
+    pub fn forms(
+        &self,
+        header: &str,
+    ) -> (Option<&'static Command<H>>, Option<&'static Command<H>>) {
+        let Ok((header, [])) = Header::parse(header.trim().as_bytes()) else {
+            return (None, None);
+        };
+        let end = header
+            .nodes()
+            .try_fold(PathState::default(), |at, node| self.descend(at, node));
+        end.map_or((None, None), |at| {
+            let node = &self.nodes[at.node];
+            (node.command, node.query)
+        })
+    }
+
     /// Finds the command of a unit and checks its parameters.
     ///
     /// # Errors
