@@ -2,10 +2,12 @@
 //!
 //! Nothing here does I/O beyond `impl Write + Seek`, knows a clock, or starts a task.
 
+pub mod formats;
 pub mod kernels;
 pub mod layout;
 pub mod mode;
 
+pub use formats::{Format, FormatError, Picture, Tags};
 pub use kernels::{KernelError, Kernels, Reducer};
 pub use layout::{BayerOrder, Layout, LayoutError, Packing, Window, WindowError};
 pub use mode::{Mode, ModeError, Shape};
