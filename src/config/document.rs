@@ -5,6 +5,7 @@
 //! that a user repairs a file in one go.
 
 use std::fmt;
+use std::io::Read;
 use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
@@ -94,16 +95,13 @@ impl Document {
     pub(crate) fn read(path: &Path) -> Result<Self, Problem> {
         let file: Arc<str> = path.display().to_string().into();
         let failed = |text: String| Problem::new(None, &file, text);
-        let size = std::fs::metadata(path)
-            .map_err(|error| failed(format!("cannot be read: {error}")))?
-            .len();
-        if size > LONGEST_TEXT {
-            return Err(failed(format!(
-                "is {size} bytes long, a configuration has at most {LONGEST_TEXT}"
-            )));
+        let mut bytes = Vec::new();
+        std::fs::File::open(path)
+            .and_then(|file| file.take(LONGEST_TEXT + 1).read_to_end(&mut bytes))
+            .map_err(|error| failed(format!("cannot be read: {error}")))?;
+        if bytes.len() as u64 > LONGEST_TEXT {
+            return Err(failed(format!("is longer than {LONGEST_TEXT} bytes")));
         }
-        let bytes =
-            std::fs::read(path).map_err(|error| failed(format!("cannot be read: {error}")))?;
         match String::from_utf8(bytes) {
             Ok(text) => Ok(Self { file, text }),
             Err(error) => {

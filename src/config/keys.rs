@@ -87,13 +87,7 @@ const fn int(
 }
 
 const fn port(section: &'static str, name: &'static str, default: i64) -> Key {
-    int(
-        section,
-        name,
-        default,
-        (0, 65535),
-        "port; 0 takes any free one",
-    )
+    int(section, name, default, (0, 65535), "0 takes any free port")
 }
 
 const fn float(
@@ -194,7 +188,7 @@ pub const KEYS: &[Key] = &[
     choice("camera", "backend", "auto", &["auto", "libcamera", "sim", "replay"]),
     path("camera", "replay", "", Some("no folder")),
     float("camera", "fps", 10.0, (0.002, 120.0), "frames per second"),
-    float("camera", "analogue_gain", 1.0, (1.0, 22.26), "times"),
+    float("camera", "analogue_gain", 1.0, (1.0, 22.26), ""),
     Key {
         section: "camera",
         name: "formats",

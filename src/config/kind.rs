@@ -223,7 +223,7 @@ fn with_unit(range: String, unit: &str) -> String {
     if unit.is_empty() {
         range
     } else {
-        format!("{range} {unit}")
+        format!("{range} ({unit})")
     }
 }
 

@@ -233,8 +233,14 @@ impl Settings {
         }
     }
 
-    /// Checks what no value can show by itself.
+    /// Checks what no value can show by itself. A key that is wrong already is not blamed for more.
     pub(super) fn check(&self, problems: &mut Vec<Problem>) {
+        let wrong: Vec<String> = problems.iter().map(|problem| problem.key.clone()).collect();
+        let sound = |paths: &[&str]| {
+            paths
+                .iter()
+                .all(|path| !wrong.iter().any(|key| key == path))
+        };
         let needs = [
             (
                 "camera.backend",
@@ -245,12 +251,16 @@ impl Settings {
             ("tcam.link", "network", "tcam.host", "the camera's address"),
         ];
         for (key, word, needed, what) in needs {
-            if self.text(key) == word && self.text(needed).is_empty() {
+            if self.text(key) == word && self.text(needed).is_empty() && sound(&[needed]) {
                 problems.push(self.problem(key, format!("\"{word}\" needs {needed}, {what}")));
             }
         }
-        self.check_upload(problems);
-        self.check_ports(problems);
+        if sound(&["tinycloud.api", "tinycloud.enabled", "tinycloud.allow_http"]) {
+            self.check_upload(problems);
+        }
+        if sound(&LISTENERS.map(|(_, _, port)| port)) {
+            self.check_ports(problems);
+        }
     }
 
     fn check_upload(&self, problems: &mut Vec<Problem>) {
@@ -261,8 +271,8 @@ impl Settings {
         }
         if api.starts_with("http://") && !is_loopback_url(api) && !self.flag("tinycloud.allow_http")
         {
-            let text =
-                "sends the gateway key unencrypted: use https://, or set tinycloud.allow_http";
+            let text = "http:// sends the gateway key unencrypted: use https://, or set \
+                        tinycloud.allow_http = true";
             problems.push(self.problem("tinycloud.api", text.into()));
         }
     }

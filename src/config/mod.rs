@@ -122,9 +122,23 @@ impl Config {
     ///
     /// Errors: everything wrong that was found, each with its place.
     pub fn load(sources: &Sources) -> Result<Loaded, ConfigErrors> {
+        Self::assemble(sources, sources.document()?)
+    }
+
+    /// As [`Config::load`], but the configuration is this text instead of a file; `file` is its name in errors, and
+    /// relative paths start at its folder.
+    pub fn from_text(file: &str, text: &str, sources: &Sources) -> Result<Loaded, ConfigErrors> {
+        let document = Document::new(file, text);
+        Self::assemble(sources, Some((file.into(), document)))
+    }
+
+    fn assemble(
+        sources: &Sources,
+        document: Option<(PathBuf, Document)>,
+    ) -> Result<Loaded, ConfigErrors> {
         let mut problems = Vec::new();
         let state_dir = sources.state_dir()?;
-        let (file, layer) = match sources.document()? {
+        let (file, layer) = match document {
             Some((path, document)) => {
                 let layer = read_document(&document, &path, sources, &mut problems)?;
                 (Some(path), layer)

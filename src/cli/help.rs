@@ -1,0 +1,163 @@
+//! The help texts, in full.
+
+use super::Command;
+
+/// The help text of a subcommand, or the overview.
+pub(super) fn of(command: Option<Command>) -> &'static str {
+    match command {
+        None | Some(Command::Help) => OVERVIEW,
+        Some(Command::Serve) => SERVE,
+        Some(Command::Check) => CHECK,
+        Some(Command::Boards) => BOARDS,
+        Some(Command::Query) => QUERY,
+        Some(Command::Status) => STATUS,
+        Some(Command::Sim) => SIM,
+        Some(Command::Opc) => OPC,
+        Some(Command::Cloud) => CLOUD,
+    }
+}
+
+const OVERVIEW: &str = "\
+Outpost turns a headless Raspberry Pi into a networked measuring station.
+On any other machine it runs the same station with simulated instruments.
+
+Usage: outpost [COMMAND] [FLAGS]
+
+Commands:
+  serve     run the station in the foreground (also without a COMMAND)
+  check     show every setting with its origin, the wiring, and what conflicts
+  boards    list the board profiles and mark the one of this machine
+  query     send SCPI messages to a running station and print the replies
+  status    show the health of a running station, one line an instrument
+  sim       offer a simulated instrument to other software (not yet available)
+  opc       test and read the particle counter (not yet available)
+  cloud     batches and uploads of readings (not yet available)
+  help      show the help of a command: outpost help query
+
+Flags of every command:
+  -h, --help       show this text, or the help of the COMMAND
+  -V, --version    show the version
+
+Settings are read from /etc/outpost/outpost.toml, if it exists.
+Exit codes: 0 good, 1 failed, 2 wrong usage.
+
+Try it without any hardware:
+  outpost serve --board sim --state-dir /tmp/outpost
+  outpost query --state-dir /tmp/outpost '*IDN?'
+";
+
+const SERVE: &str = "\
+Run the station in the foreground.
+
+Usage: outpost [serve] [FLAGS]
+
+Flags:
+  --config FILE      read settings from FILE instead of /etc/outpost/outpost.toml
+  --board NAME|FILE  use this board profile instead of the one detected
+                     (names: outpost boards)
+  --state-dir DIR    keep RAM disk, images and data below DIR: for trials
+  -h, --help         show this text
+  -V, --version      show the version
+
+Prints one line for each port it listens on, then \"ready\". The same addresses
+are written to endpoints.json in the data folder. Logs go to standard error.
+SIGTERM or Ctrl-C stops it in order; a second one stops it at once.
+";
+
+const CHECK: &str = "\
+Check settings and board without starting anything.
+
+Usage: outpost check [FLAGS]
+
+Flags:
+  --config FILE      read settings from FILE instead of /etc/outpost/outpost.toml
+  --board NAME|FILE  check for this board profile instead of the one detected
+                     (names: outpost boards)
+  --state-dir DIR    as for outpost serve
+  -h, --help         show this text
+  -V, --version      show the version
+
+Shows every setting with its value and where the value came from, what to wire
+to which header pin, and every pin or bus that is used twice or is not there.
+Mistakes in the file are reported as FILE:LINE:COLUMN, all of them at once.
+Exit code 0 if the station could run so, 1 if not.
+";
+
+const BOARDS: &str = "\
+List the board profiles; a * marks the one of this machine.
+
+Usage: outpost boards
+
+Flags:
+  -h, --help       show this text
+  -V, --version    show the version
+
+A profile says which buses and pins a board has and how the instruments are
+wired to them. Use another one with --board NAME, or your own with --board FILE.
+";
+
+const QUERY: &str = "\
+Send SCPI messages to a running station and print the replies.
+
+Usage: outpost query [FLAGS] 'MESSAGE'...
+
+Flags:
+  --host HOST        station to ask (default: the one on this machine)
+  --port PORT        its SCPI port (default: 5025)
+  --timeout SECONDS  longest wait for a reply (default: 10)
+  --config FILE, --board NAME|FILE, --state-dir DIR
+                     ask the station on this machine that runs with these flags
+  -h, --help         show this text
+  -V, --version      show the version
+
+Every MESSAGE is sent by itself, then the error queue is read. Replies go to
+standard output, errors to standard error; exit code 1 if there was any.
+Binary data is written as it is when the output is a file or a pipe:
+
+  outpost query '*IDN?' 'SYST:HEAL?'
+  outpost query --host outpost.local 'CAM:CONF:SS 10MS'
+  outpost query --timeout 60 'CAM:FRAM? FITS' > frame.fits
+";
+
+const STATUS: &str = "\
+Show the health of a running station, one line an instrument.
+
+Usage: outpost status [FLAGS]
+
+Flags:
+  --host HOST        station to ask (default: the one on this machine)
+  --port PORT        its SCPI port (default: 5025)
+  --timeout SECONDS  longest wait for the reply (default: 10)
+  --config FILE, --board NAME|FILE, --state-dir DIR
+                     ask the station on this machine that runs with these flags
+  -h, --help         show this text
+  -V, --version      show the version
+
+States: ready, connecting, degraded, failed, disabled, unavailable.
+Exit code 1 if an instrument has failed or the station does not answer.
+";
+
+const SIM: &str = "\
+Offer one simulated instrument to other software.
+
+Usage: outpost sim INSTRUMENT [FLAGS]
+
+Not available in this version. The simulated board has simulated instruments
+inside the station: outpost serve --board sim
+";
+
+const OPC: &str = "\
+Test and read the particle counter.
+
+Usage: outpost opc test|read|recent [N]
+
+Not available in this version.
+";
+
+const CLOUD: &str = "\
+Batches and uploads of readings.
+
+Usage: outpost cloud register|batch|upload|status
+
+Not available in this version.
+";
