@@ -1,5 +1,6 @@
 //! Outpost: a headless Raspberry Pi as a networked measuring station.
 
+pub mod app;
 pub mod base;
 pub mod board;
 pub mod bus;

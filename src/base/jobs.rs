@@ -172,6 +172,16 @@ impl Jobs {
         self.book.borrow().iter().map(Job::report).collect()
     }
 
+    /// Jobs that are queued or running.
+    pub fn unfinished(&self) -> Vec<Job> {
+        self.book
+            .borrow()
+            .iter()
+            .filter(|job| !job.state().is_over())
+            .cloned()
+            .collect()
+    }
+
     /// Asks every unfinished job to end.
     pub fn abort_all(&self) {
         for job in self.book.borrow().iter() {

@@ -3,7 +3,7 @@
 use smol::channel;
 
 /// Holds the station up; drop it (or call [`Trigger::fire`]) to bring everything down.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Trigger(channel::Sender<()>);
 
 /// Told to every part that runs; cheap to clone.

@@ -185,6 +185,9 @@ pub struct StreamInfo {
     pub control_latency_frames: u32,
     /// Requests the backend takes at a time.
     pub max_in_flight: usize,
+    /// Whether frames come at a pace of their own. Without one they come as fast as they are asked for, so none are
+    /// asked for while nobody waits.
+    pub paced: bool,
     /// Whether metadata will come to show what was asked; a replay with its own exposures never does.
     pub obeys_controls: bool,
 }
@@ -193,7 +196,10 @@ pub struct StreamInfo {
 ///
 /// The camera thread calls it; `start`, `queue` and `stop` may block for as long as the hardware needs.
 pub trait Backend {
-    /// Configures and starts the stream with these controls in effect from the first frame.
+    /// Finds and configures the camera without streaming; tells what the stream will be.
+    fn open(&mut self) -> Result<StreamInfo, BackendError>;
+
+    /// Starts the stream with these controls in effect from the first frame.
     fn start(&mut self, controls: &Controls) -> Result<StreamInfo, BackendError>;
 
     /// Hands in one request; frames complete in the same order.

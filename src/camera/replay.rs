@@ -121,6 +121,10 @@ impl ReplayCamera {
 }
 
 impl Backend for ReplayCamera {
+    fn open(&mut self) -> Result<StreamInfo, BackendError> {
+        Ok(self.info)
+    }
+
     fn start(&mut self, _controls: &Controls) -> Result<StreamInfo, BackendError> {
         let now_ns = self.now_ns();
         self.stream = Some(Stream {

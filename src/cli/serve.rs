@@ -6,9 +6,6 @@ use super::{Arguments, Failure};
 use crate::config::Config;
 
 pub(super) fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
-    let _loaded = Config::load(&arguments.sources())?;
-    // The one call site of the station: `Ok(crate::app::serve(loaded))`.
-    Err(Failure::Failed(
-        "serve is not available in this version".into(),
-    ))
+    let loaded = Config::load(&arguments.sources())?;
+    Ok(crate::app::serve(loaded))
 }

@@ -10,4 +10,4 @@ pub mod mode;
 pub use formats::{Format, FormatError, Picture, Tags};
 pub use kernels::{KernelError, Kernels, Reducer};
 pub use layout::{BayerOrder, Layout, LayoutError, Packing, Window, WindowError};
-pub use mode::{Mode, ModeError, Shape};
+pub use mode::{MAX_BINNING_ROUNDS, Mode, ModeError, Shape};

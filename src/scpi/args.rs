@@ -234,7 +234,12 @@ impl<H> Checker<'_, '_, H> {
             (Kind::MinMaxDef, Token::Word(word)) => limit(word)
                 .map(Value::Limit)
                 .ok_or_else(|| self.error(-224, "MIN|MAX|DEF")),
-            (Kind::Text { max }, Token::Str(bytes)) => self.text(bytes, max).map(Value::Text),
+            (Kind::Name { max }, Token::Word(name) | Token::Name(name)) if name.len() <= max => {
+                Ok(Value::Text(Cow::Borrowed(name)))
+            }
+            (Kind::Name { max } | Kind::Text { max }, Token::Str(bytes)) => {
+                self.text(bytes, max).map(Value::Text)
+            }
             (Kind::Block { max }, Token::Block(data)) => match data.len() > max {
                 true => Err(self.error(-223, format!("at most {max} bytes"))),
                 false => Ok(Value::Block(data)),
@@ -272,7 +277,10 @@ impl<H> Checker<'_, '_, H> {
             other => return Err(self.wrong_type(other)),
         };
         value
-            .filter(|&v| (limits.min..=limits.max).contains(&(v as f64)))
+            .filter(|&v| {
+                (limits.min..=limits.max).contains(&(v as f64))
+                    || (v == 0 && range == Range::LiveOrZero)
+            })
             .ok_or_else(|| self.out_of_range(limits))
     }
 
@@ -362,7 +370,7 @@ impl<H> Checker<'_, '_, H> {
                 max,
                 default: min,
             },
-            Range::Live => (self.live)(self.command, self.index),
+            Range::Live | Range::LiveOrZero => (self.live)(self.command, self.index),
         }
     }
 
@@ -393,6 +401,7 @@ impl<H> Checker<'_, '_, H> {
         let number = match token {
             Token::Number(_) | Token::NonDecimal(_) => -128,
             Token::Word(_) => -148,
+            Token::Name(_) => -141,
             Token::Str(_) => -158,
             Token::Block(_) => -168,
             Token::Expression(_) => -178,

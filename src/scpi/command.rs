@@ -126,6 +126,11 @@ pub enum Kind {
     /// One of these words, each written with its short form in capitals: `&["MINimum", "MAXimum"]`. A word written
     /// wholly in small letters or wholly in capitals has one form.
     Choice(&'static [&'static str]),
+    /// A word, which may have hyphens, or a quoted string, of at most `max` bytes: the name of a fault.
+    Name {
+        /// Most bytes.
+        max: usize,
+    },
     /// A quoted string (UTF-8) of at most `max` bytes.
     Text {
         /// Most bytes between the quotes.
@@ -167,6 +172,8 @@ pub enum Range {
     Plain(f64, f64),
     /// Known at run time only: the server's resolver tells. Words as in `Fixed`.
     Live,
+    /// As `Live`, and 0 besides, which means automatic. Integers only.
+    LiveOrZero,
 }
 
 /// Limits of a number in the unit of a bare number.

@@ -66,6 +66,17 @@ pub fn table_row<H>(command: &Command<H>) -> String {
     )
 }
 
+/// The whole table in Markdown.
+pub fn markdown_table<'t, H: 'static>(commands: impl Iterator<Item = &'t Command<H>>) -> String {
+    let mut table =
+        String::from("| header | parameters | instrument | what it does |\n|---|---|---|---|\n");
+    for command in commands {
+        table += &table_row(command);
+        table += "\n";
+    }
+    table
+}
+
 fn value_syntax(param: &Param) -> String {
     let name = param.name;
     let mut text = String::new();
@@ -79,12 +90,16 @@ fn value_syntax(param: &Param) -> String {
                 let _ = write!(text, " {}{}", prefix(unit.scale), unit.base);
             }
             text += ">";
+            if range == Range::LiveOrZero {
+                text += "|0";
+            }
             if !matches!(range, Range::Plain(..)) {
                 text += "|MIN|MAX|DEF";
             }
         }
         Kind::Bool => text += "ON|OFF|1|0",
         Kind::Choice(words) => text += &words.join("|"),
+        Kind::Name { .. } => text += &format!("<{name}>"),
         Kind::Text { .. } => text += &format!("\"{name}\""),
         Kind::Block { .. } => text += &format!("<{name} block>"),
         Kind::NumberList { unit, .. } => {

@@ -14,6 +14,8 @@ pub struct Reply {
     message: usize,
     unit: usize,
     in_unit: bool,
+    /// Part of the present message has been sent and removed from `out`.
+    carried: bool,
 }
 
 impl Reply {
@@ -36,7 +38,7 @@ impl Reply {
 
     /// True when a unit of the present message has answered.
     pub fn answered(&self) -> bool {
-        self.out.len() > self.message
+        self.carried || self.out.len() > self.message
     }
 
     /// Ends the present message: appends `terminator` if any unit answered. Returns whether one did.
@@ -46,6 +48,7 @@ impl Reply {
             self.out.extend_from_slice(terminator);
         }
         self.message = self.out.len();
+        self.carried = false;
         self.begin_unit();
         answered
     }
@@ -61,6 +64,15 @@ impl Reply {
         self.out.clear();
         self.out.shrink_to(KEEP);
         self.message = 0;
+        self.carried = false;
+        self.begin_unit();
+    }
+
+    /// What was written has been sent, up to the header of a block whose data follow; the message goes on.
+    pub fn continue_after_sending(&mut self) {
+        self.out.clear();
+        self.message = 0;
+        self.carried = true;
         self.begin_unit();
     }
 

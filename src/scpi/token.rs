@@ -21,6 +21,8 @@ pub enum Token<'a> {
     NonDecimal(u64),
     /// Character data: `MIN`, `ON`, `raw`.
     Word(&'a str),
+    /// A word with hyphens, `flip-byte`: not SCPI, but the way faults of simulated devices are named.
+    Name(&'a str),
     /// What a quoted string holds, doubled quotes made single. Any bytes.
     Str(Cow<'a, [u8]>),
     /// The data of a definite-length block.
@@ -150,11 +152,13 @@ impl<'a> Params<'a> {
     }
 
     fn word(&mut self) -> Result<Token<'a>, Error> {
-        let word = self.take_while(|b| b.is_ascii_alphanumeric() || b == b'_');
-        if word.len() > MAX_WORD {
+        let word = self.take_while(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-'));
+        let hyphens = word.contains('-');
+        if !hyphens && word.len() > MAX_WORD {
             return Err(Error::new(-144).with(word));
         }
         match self.rest.first() {
+            None | Some(b',' | b' ' | b'\t' | b'\r') if hyphens => Ok(Token::Name(word)),
             None | Some(b',' | b' ' | b'\t' | b'\r') => Ok(Token::Word(word)),
             Some(&byte) => Err(misplaced(byte, -141)),
         }

@@ -1,1 +1,20 @@
-//! server
+//! The servers: listeners, sessions, the command table and the FE-PyCam2 dialect.
+//!
+//! ```text
+//! listener (one a port) -> session (one a connection) -> framer -> units -> command table -> handler
+//!                             status, error queue,                \-> dialect (port 5060)
+//!                             unsent output                              |
+//!                                                        actor handles, store, jobs <-+
+//! ```
+
+mod commands;
+mod connection;
+mod dialect;
+mod errors;
+mod listener;
+mod services;
+mod session;
+
+pub use self::commands::{help_rows, tree};
+pub use self::listener::{Listener, Protocol};
+pub use self::services::{CameraStart, FRAMES_HELD, Identity, LegacyPaths, Services};

@@ -67,6 +67,16 @@ impl NewFile {
         ))
     }
 
+    /// Writes a whole file: complete under its name, or not there.
+    ///
+    /// Errors: those of [`NewFile::create`], of writing, and of [`NewFile::commit`].
+    pub fn store(path: &Path, content: &[u8]) -> Result<(), StoreError> {
+        let mut file = NewFile::create(path)?;
+        file.write_all(content)
+            .map_err(|error| StoreError::from_io(path, error))?;
+        file.commit()
+    }
+
     /// Where the file will appear.
     pub fn path(&self) -> PathBuf {
         self.folder.path_of(&self.name)

@@ -3,6 +3,8 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
+use crate::base::error::Kind;
+
 /// What is wrong with a file name or path.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum NameFault {
@@ -114,6 +116,21 @@ pub enum StoreError {
 }
 
 impl StoreError {
+    /// What sort of failure it is.
+    pub fn kind(&self) -> Kind {
+        match self {
+            StoreError::Full { .. } | StoreError::NoSpace { .. } => Kind::Full,
+            StoreError::Denied { .. } => Kind::ReadOnly,
+            StoreError::NotFound { .. } => Kind::NotFound,
+            StoreError::Outside { .. } | StoreError::BadName { .. } => Kind::BadName,
+            StoreError::NotAFile { .. } | StoreError::NotAFolder { .. } => Kind::BadName,
+            StoreError::Aborted => Kind::Aborted,
+            StoreError::TooMany { .. } | StoreError::Changed { .. } | StoreError::Io { .. } => {
+                Kind::Storage
+            }
+        }
+    }
+
     /// The variant that fits an error of the file system at `path`.
     ///
     /// A [`StoreError`] that travelled inside the [`io::Error`] comes out as itself.

@@ -109,6 +109,7 @@ pub(super) fn stream_info(settings: &Settings) -> Result<StreamInfo, String> {
         return Err(format!("analogue_gain is {gain}, not a positive number"));
     }
     Ok(StreamInfo {
+        paced: settings.paced,
         layout,
         black_level: settings.black_level,
         white_level: WHITE_LEVEL,

@@ -90,6 +90,10 @@ impl SimCamera {
 }
 
 impl Backend for SimCamera {
+    fn open(&mut self) -> Result<StreamInfo, BackendError> {
+        Ok(stream_info(self.config))
+    }
+
     fn start(&mut self, controls: &Controls) -> Result<StreamInfo, BackendError> {
         self.stop();
         if self.faults.strike(Fault::RefuseStart) {
@@ -105,7 +109,7 @@ impl Backend for SimCamera {
             darkroom: Arc::new(Darkroom::new(self.config.seed, self.memory.clone())),
             hung: false,
         });
-        Ok(stream_info())
+        Ok(stream_info(self.config))
     }
 
     fn queue(&mut self, request: Request) -> Result<(), BackendError> {
@@ -116,7 +120,11 @@ impl Backend for SimCamera {
             return Err(BackendError::QueueFull { in_flight });
         }
         if self.config.paced {
-            stream.sensor.skip_until(now_ns);
+            // Between the read-out of one frame and the next lies the vertical blanking: a buffer that comes
+            // within it still takes the next frame.
+            stream
+                .sensor
+                .skip_until(now_ns.saturating_sub(sensor::BLANKING_NS));
         } else {
             stream.sensor.hold_until(now_ns);
         }
@@ -174,7 +182,7 @@ impl Backend for SimCamera {
     }
 }
 
-fn stream_info() -> StreamInfo {
+fn stream_info(config: SimConfig) -> StreamInfo {
     StreamInfo {
         layout: Layout {
             width: WIDTH,
@@ -188,6 +196,7 @@ fn stream_info() -> StreamInfo {
         limits: sensor::limits(),
         control_latency_frames: CONTROL_LATENCY_FRAMES,
         max_in_flight: MAX_IN_FLIGHT,
+        paced: config.paced,
         obeys_controls: true,
     }
 }

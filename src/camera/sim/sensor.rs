@@ -32,6 +32,9 @@ const PIXELS_PER_US: u64 = 840;
 const EXPOSURE_MIN_LINES: u64 = 4;
 const BLANKING_LINES: u64 = 22;
 const FRAME_MIN_LINES: u64 = 3_500;
+/// Least time between the read-out of one frame and the next: the lines of the shortest frame that no row is read in.
+pub const BLANKING_NS: u64 =
+    (FRAME_MIN_LINES - HEIGHT as u64) * LINE_PIXELS * 1_000 / PIXELS_PER_US;
 /// Frame length register times its longest extension, with the longest line of 65520 pixels (78 us). The model
 /// keeps counting such frames in lines of the normal length: same times, finer steps.
 const FRAME_MAX_US: u64 = 65_500 * 128 * 78;

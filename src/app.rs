@@ -1,0 +1,163 @@
+//! Wiring: configuration and board to storage, instruments and servers; start and stop order.
+
+mod endpoints;
+mod logging;
+mod station;
+
+use std::io::{self, Write};
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::rc::Rc;
+use std::time::Duration;
+
+use async_signal::{Signal, Signals};
+use futures_lite::StreamExt;
+use smol::{LocalExecutor, channel};
+
+use crate::base::shutdown::{Trigger, shutdown};
+use crate::config::Loaded;
+use crate::server::{Listener, Protocol};
+use crate::store::StoreError;
+
+/// The stop of systemd comes after 5 s; this leaves time to log what did not end.
+const STOP_LIMIT: Duration = Duration::from_millis(4_500);
+
+/// Why the station cannot run.
+#[derive(Debug, thiserror::Error)]
+pub enum AppError {
+    /// A port cannot be had.
+    #[error("cannot listen on {address} ({key} in the configuration)")]
+    Listen {
+        /// Address wanted.
+        address: SocketAddr,
+        /// Key that sets it.
+        key: &'static str,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// The RAM disk or the image folder is unusable.
+    #[error("the RAM disk cannot be used")]
+    RamDisk(#[source] StoreError),
+    /// The data folder is unusable.
+    #[error("the data folder {} cannot be used", path.display())]
+    Data {
+        /// The folder or file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// Something the system refused.
+    #[error("the system refused: {what}")]
+    System {
+        /// What was asked for.
+        what: &'static str,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+}
+
+/// Runs the station until a signal ends it.
+///
+/// Exit code 0 after an orderly stop, 1 when it could not start.
+pub fn serve(loaded: Loaded) -> ExitCode {
+    logging::start(&loaded.config.log);
+    let executor = Rc::new(LocalExecutor::new());
+    match smol::block_on(executor.run(run(loaded, executor.clone()))) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            let mut causes = format!("outpost: {error}");
+            let mut source = std::error::Error::source(&error);
+            while let Some(cause) = source {
+                causes = format!("{causes}: {cause}");
+                source = cause.source();
+            }
+            eprintln!("{causes}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run(loaded: Loaded, executor: Rc<LocalExecutor<'static>>) -> Result<(), AppError> {
+    // Files are shared with the login user that fetches and deletes them, by group.
+    rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o002));
+    let (trigger, stopping) = shutdown();
+    watch_signals(&executor, trigger.clone())?;
+    let scpi = &loaded.config.scpi;
+    let listen = |port, key, protocol| {
+        let address = SocketAddr::new(scpi.bind, port);
+        Listener::bind(address, protocol, scpi.max_clients).map_err(|source| AppError::Listen {
+            address,
+            key,
+            source,
+        })
+    };
+    let listeners = [
+        ("scpi", listen(scpi.port, "scpi.port", Protocol::Scpi)?),
+        (
+            "legacy",
+            listen(scpi.legacy_port, "scpi.legacy_port", Protocol::Legacy)?,
+        ),
+    ];
+    let (alive, all_gone) = channel::bounded::<()>(1);
+    let station = station::build(&loaded, executor.clone(), trigger, stopping.clone(), alive)?;
+    endpoints::publish(&loaded, &listeners)?;
+    for (_, listener) in listeners {
+        executor
+            .spawn(listener.run(station.services.clone()))
+            .detach();
+    }
+    announce("ready")?;
+    stopping.wait().await;
+    tracing::info!("stopping");
+    let station::Station {
+        services,
+        camera,
+        clock,
+        status_led,
+    } = station;
+    services.jobs.abort_all();
+    drop(services);
+    let ended = clock.timeout(STOP_LIMIT, async {
+        // Sessions and archives hold the services; the last of them lets go of `alive`.
+        let _ = all_gone.recv().await;
+        camera.await;
+    });
+    if ended.await.is_none() {
+        tracing::warn!("some operations did not end in time");
+    }
+    drop(status_led);
+    endpoints::retract(&loaded);
+    Ok(())
+}
+
+/// The first signal stops the station in order, the second at once.
+fn watch_signals(executor: &LocalExecutor<'static>, trigger: Trigger) -> Result<(), AppError> {
+    let mut signals =
+        Signals::new([Signal::Term, Signal::Int]).map_err(|source| AppError::System {
+            what: "signal handling",
+            source,
+        })?;
+    let watch = async move {
+        signals.next().await;
+        trigger.fire();
+        signals.next().await;
+        std::process::exit(1);
+    };
+    executor.spawn(watch).detach();
+    Ok(())
+}
+
+/// Prints a line for people and scripts that wait for it.
+fn announce(line: &str) -> Result<(), AppError> {
+    let mut out = io::stdout().lock();
+    writeln!(out, "{line}")
+        .and_then(|()| out.flush())
+        .map_err(|source| AppError::System {
+            what: "standard output",
+            source,
+        })
+}

@@ -1,0 +1,404 @@
+//! The camera's supervised loop: one camera, one order at a time, whatever the clients do.
+
+use std::rc::Rc;
+use std::time::Duration;
+
+use smol::channel::{Receiver, Sender};
+
+use super::backend::{Controls, Frame};
+use super::capture::{Capture, CaptureOrder, Outcome, Prepared, Sink};
+use super::error::CameraError;
+use super::link::Link;
+use super::matching;
+use super::settings::{Change, Range};
+use super::stream::{Stream, Surroundings};
+use super::worker::Worker;
+use super::{Order, Shared};
+use crate::base::backoff::Backoff;
+use crate::base::conditions::Condition;
+use crate::base::error::Failure;
+use crate::base::health::State;
+use crate::base::jobs::Job;
+use crate::base::shutdown::Shutdown;
+use crate::raw::formats::Format;
+use crate::store::NewFile;
+
+/// A stream that nobody used for this long is stopped and its memory given back.
+const REST_AFTER: Duration = Duration::from_secs(30);
+/// Frames the `CAM:CONF` commands look at (hq-camera.md 3).
+const EXPOSURE_LOOKS: u32 = 15;
+const OTHER_LOOKS: u32 = 10;
+/// A legacy command that captures nothing answers within 5 s; at slow frame rates the wait ends before its looks do.
+const SETTLE_LIMIT: Duration = Duration::from_millis(4_000);
+
+/// Opens the camera anew; called at the start and after every failure.
+pub(super) type Opener = Box<dyn Fn() -> std::io::Result<Link>>;
+
+/// The actor.
+pub(super) struct Actor {
+    pub(super) shared: Rc<Shared>,
+    pub(super) orders: Receiver<Order>,
+    pub(super) open: Opener,
+    pub(super) shutdown: Shutdown,
+}
+
+enum Wake {
+    Order(Option<Order>),
+    Frame(Result<Frame, CameraError>),
+    Rest,
+}
+
+impl Actor {
+    /// Serves until shutdown: opens the camera, serves orders, and starts over after a failure.
+    pub(super) async fn run(self) {
+        let mut backoff = Backoff::new(1);
+        let shutdown = self.shutdown.clone();
+        while !shutdown.is_given() {
+            self.shared.health.set(State::Connecting);
+            let failure = match self.run_once(&mut backoff).await {
+                Ok(()) => return,
+                Err(error) => Failure::from(error),
+            };
+            self.shared.set_stream(None);
+            tracing::error!(%failure, "camera lost");
+            self.shared.health.record(failure.message.clone());
+            let wait = backoff.wait();
+            self.shared.health.set(State::Failed {
+                reason: failure.message.clone(),
+                retry_at: self.shared.clock.utc() + wait,
+            });
+            let _absent = self.shared.conditions.raise(Condition::InstrumentAbsent);
+            self.shared.conditions.announce(&failure);
+            self.refuse_for(wait, &failure.message).await;
+        }
+    }
+
+    async fn run_once(&self, backoff: &mut Backoff) -> Result<(), CameraError> {
+        let worker = Worker::spawn().map_err(|_| CameraError::WorkerEnded)?;
+        let link = (self.open)().map_err(|_| CameraError::ThreadEnded)?;
+        let around = Surroundings {
+            clock: self.shared.clock.clone(),
+            hang_limit: self.shared.hang_limit,
+            health: self.shared.health.clone(),
+            trace: self.shared.trace.clone(),
+        };
+        let controls = self.shared.settings.borrow().controls;
+        let stream = Stream::open(link, around, controls).await?;
+        self.shared.set_stream(Some(*stream.info()));
+        self.shared.health.set(State::Ready);
+        backoff.reset();
+        Shift {
+            actor: self,
+            shared: &self.shared,
+            stream,
+            worker,
+        }
+        .serve()
+        .await
+    }
+
+    /// Answers every order with the failure until the next try is due.
+    async fn refuse_for(&self, wait: Duration, reason: &str) {
+        let refuse = async {
+            while let Ok(order) = self.orders.recv().await {
+                order.refuse(|| CameraError::Absent(reason.to_owned()));
+            }
+        };
+        self.shutdown
+            .guard(self.shared.clock.timeout(wait, refuse))
+            .await;
+    }
+}
+
+/// The actor while the camera is open.
+struct Shift<'a> {
+    actor: &'a Actor,
+    shared: &'a Shared,
+    stream: Stream,
+    worker: Worker,
+}
+
+impl Shift<'_> {
+    async fn serve(mut self) -> Result<(), CameraError> {
+        let mut rest_at = self.shared.clock.now() + REST_AFTER;
+        while let Some(wake) = self.actor.shutdown.clone().guard(self.wake(rest_at)).await {
+            match wake {
+                Wake::Order(None) => break,
+                Wake::Order(Some(order)) => {
+                    self.obey(order).await?;
+                    rest_at = self.shared.clock.now() + REST_AFTER;
+                }
+                Wake::Frame(Ok(frame)) => {
+                    self.shared.note_metadata(frame.metadata);
+                    self.keep_streaming()?;
+                }
+                Wake::Frame(Err(error)) => self.rest_after(error).await?,
+                Wake::Rest => self.rest().await?,
+            }
+        }
+        self.rest().await
+    }
+
+    async fn wake(&mut self, rest_at: std::time::Instant) -> Wake {
+        let order = async { Wake::Order(self.actor.orders.recv().await.ok()) };
+        let (streaming, awaited) = (self.stream.is_running(), self.stream.in_flight() > 0);
+        let stream = &mut self.stream;
+        let clock = &self.shared.clock;
+        let frame = async move {
+            match streaming {
+                false => std::future::pending().await,
+                true => {
+                    let frame = async {
+                        match awaited {
+                            true => Wake::Frame(stream.frame().await),
+                            false => std::future::pending().await,
+                        }
+                    };
+                    let rest = async {
+                        clock.sleep_until(rest_at).await;
+                        Wake::Rest
+                    };
+                    futures_lite::future::or(frame, rest).await
+                }
+            }
+        };
+        futures_lite::future::or(order, frame).await
+    }
+
+    /// While idle one request stays queued, so that the next command finds a running stream.
+    fn keep_streaming(&mut self) -> Result<(), CameraError> {
+        if self.stream.is_running() && self.stream.in_flight() == 0 && self.stream.info().paced {
+            let controls = self.shared.settings.borrow().controls;
+            self.stream.queue(&controls)?;
+        }
+        Ok(())
+    }
+
+    async fn rest(&mut self) -> Result<(), CameraError> {
+        self.worker.release();
+        if self.stream.is_running() {
+            self.stream.stop().await?;
+        }
+        self.shared.streaming.set(false);
+        Ok(())
+    }
+
+    /// A camera that failed a command is stopped; the next command starts it again.
+    async fn rest_after(&mut self, error: CameraError) -> Result<(), CameraError> {
+        let failure = Failure::from(error);
+        tracing::warn!(%failure, "camera stopped");
+        self.shared.health.record(failure.message.clone());
+        self.shared.health.set(State::Degraded {
+            reason: failure.message,
+        });
+        self.rest().await
+    }
+
+    /// Carries out one order. Only a camera that cannot even be stopped is an error here.
+    async fn obey(&mut self, order: Order) -> Result<(), CameraError> {
+        if order.is_forgotten() {
+            return Ok(());
+        }
+        let trouble = match order {
+            Order::Configure {
+                change,
+                range,
+                reply,
+            } => {
+                let result = self.configure(change, range).await;
+                answer(result, |result| drop(reply.try_send(result)))
+            }
+            Order::Reset { reply } => {
+                let controls = self.shared.initial.controls;
+                let result = self
+                    .apply(controls, OTHER_LOOKS, self.stream.is_running())
+                    .await;
+                answer(result, |result| drop(reply.try_send(result)))
+            }
+            Order::Frame { format, reply } => {
+                let result = self.frame(format).await;
+                answer(result, |result| drop(reply.try_send(result)))
+            }
+            Order::Capture {
+                order,
+                job,
+                accepted,
+            } => self.carry_out(order, &job, &accepted).await,
+        };
+        match trouble {
+            Some(failure) => {
+                self.shared.health.record(failure.message.clone());
+                self.shared.health.set(State::Degraded {
+                    reason: failure.message,
+                });
+                self.rest().await?;
+            }
+            None => {
+                if self.stream.is_running() {
+                    self.shared.health.set(State::Ready);
+                }
+                self.keep_streaming()?;
+            }
+        }
+        self.shared.streaming.set(self.stream.is_running());
+        if let Some(metadata) = self.stream.last() {
+            self.shared.note_metadata(*metadata);
+        }
+        Ok(())
+    }
+
+    async fn carry_out(
+        &mut self,
+        order: CaptureOrder,
+        job: &Job,
+        accepted: &Sender<Result<(), CameraError>>,
+    ) -> Option<Failure> {
+        let prepared = match self.shared.prepare_capture(order, self.stream.info()) {
+            Ok(prepared) => prepared,
+            Err(error) => {
+                job.finish(Err(Failure::from_error(error.kind(), &error)));
+                let _ = accepted.try_send(Err(error));
+                return None;
+            }
+        };
+        job.begin();
+        self.shared.busy.replace(Some(job.name().to_owned()));
+        let _ = accepted.try_send(Ok(()));
+        let result = self.capture(prepared, job).await;
+        self.shared.busy.replace(None);
+        answer(result, |result| job.finish(result.map_err(Failure::from)))
+    }
+
+    async fn configure(&mut self, change: Change, range: Range) -> Result<(), CameraError> {
+        let before = self.shared.settings.borrow().controls;
+        let wanted = change.apply(&before, self.stream.info(), range)?;
+        let looks = match change {
+            Change::Exposure(us) if us <= 0 => 1,
+            Change::Exposure(_) => EXPOSURE_LOOKS,
+            _ => OTHER_LOOKS,
+        };
+        self.apply(wanted, looks, true).await
+    }
+
+    /// Makes controls the present settings and, on a stream, waits until frames show them.
+    async fn apply(
+        &mut self,
+        wanted: Controls,
+        looks: u32,
+        on_stream: bool,
+    ) -> Result<(), CameraError> {
+        self.shared.settings.borrow_mut().controls = wanted;
+        if !on_stream {
+            return Ok(());
+        }
+        let _settling = self.shared.conditions.raise(Condition::Settling);
+        let clock = self.shared.clock.clone();
+        let mut restarted = false;
+        match clock
+            .timeout(SETTLE_LIMIT, self.settle(&wanted, looks, &mut restarted))
+            .await
+        {
+            Some(Ok(true)) => Ok(()),
+            Some(Err(error)) => Err(error),
+            None if restarted => Err(CameraError::StillHung {
+                waited_ms: SETTLE_LIMIT.as_millis() as u64,
+            }),
+            Some(Ok(false)) | None => {
+                tracing::warn!(?wanted, seen = ?self.stream.last(), "controls not seen in effect yet");
+                Ok(())
+            }
+        }
+    }
+
+    async fn settle(
+        &mut self,
+        wanted: &Controls,
+        looks: u32,
+        restarted: &mut bool,
+    ) -> Result<bool, CameraError> {
+        self.stream.ensure_running(wanted).await?;
+        let (limits, obeys) = (self.stream.info().limits, self.stream.info().obeys_controls);
+        self.stream.mark().await?;
+        for _ in 0..looks {
+            while self.stream.in_flight() < 2 {
+                self.stream.queue(wanted)?;
+            }
+            match self.stream.frame().await {
+                Ok(frame) if !obeys || matching::settled(wanted, &frame.metadata, &limits) => {
+                    return Ok(true);
+                }
+                Ok(_) => {}
+                Err(CameraError::Hung { .. }) if !*restarted => {
+                    *restarted = true;
+                    self.stream.restart(wanted).await?;
+                }
+                Err(CameraError::Hung { waited_ms }) => {
+                    return Err(CameraError::StillHung { waited_ms });
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(false)
+    }
+
+    async fn capture(&mut self, mut prepared: Prepared, job: &Job) -> Result<(), CameraError> {
+        let _measuring = self.shared.conditions.raise(Condition::Measuring);
+        if let Some(first) = prepared.controls.first() {
+            // The first exposure stays set after a sequence, as FE-PyCam2 programs expect.
+            self.shared.settings.borrow_mut().controls = *first;
+        }
+        let outcome = self.take(&mut prepared, Some(job)).await?;
+        if prepared.order.log
+            && let Sink::Files { folder, .. } = &prepared.sink
+        {
+            let path = folder.join(format!("{}_SSCapture.log", prepared.order.prefix));
+            let log = outcome.log;
+            self.shared
+                .pool
+                .run(move || NewFile::store(&path, log.as_bytes()))
+                .await??;
+        }
+        Ok(())
+    }
+
+    async fn frame(&mut self, format: Format) -> Result<Vec<u8>, CameraError> {
+        let mut prepared = self.shared.prepare_frame(format, self.stream.info())?;
+        let _measuring = self.shared.conditions.raise(Condition::Measuring);
+        Ok(self.take(&mut prepared, None).await?.bytes)
+    }
+
+    async fn take(
+        &mut self,
+        prepared: &mut Prepared,
+        job: Option<&Job>,
+    ) -> Result<Outcome, CameraError> {
+        let capture = Capture::new(&mut self.stream, &self.worker, &self.shared.clock, prepared);
+        capture.run(job, &self.actor.shutdown).await
+    }
+}
+
+/// Sends a result to the client and keeps what says that the camera itself is in trouble.
+fn answer<T>(
+    result: Result<T, CameraError>,
+    send: impl FnOnce(Result<T, CameraError>),
+) -> Option<Failure> {
+    let trouble = result
+        .as_ref()
+        .err()
+        .filter(|error| is_camera_trouble(error))
+        .map(|error| Failure::from_error(error.kind(), error));
+    send(result);
+    trouble
+}
+
+fn is_camera_trouble(error: &CameraError) -> bool {
+    matches!(
+        error,
+        CameraError::Hung { .. }
+            | CameraError::StillHung { .. }
+            | CameraError::NeverSettled { .. }
+            | CameraError::Backend(_)
+            | CameraError::Unresponsive
+            | CameraError::ThreadEnded
+    )
+}

@@ -1,0 +1,223 @@
+//! `MMEMory` subtree, `SRV:ARCHV` and `SRV:PATH`: files on the RAM disk.
+
+use std::ops::ControlFlow;
+use std::rc::Rc;
+
+use super::system::adopt;
+use super::{Handler, Row, Waiting};
+use crate::base::conditions::Condition;
+use crate::base::error::{Failure, Kind as FailureKind};
+use crate::base::jobs::Job;
+use crate::scpi::{Args, Error, Kind, Param};
+use crate::server::services::Services;
+use crate::server::session::{Context, Tail};
+use crate::store::{ArchiveOptions, StoreError, create_archive};
+
+const NAME: &[Param] = &[Param::new("name", Kind::Text { max: 4096 })];
+const ARCHIVE: &[Param] = &[
+    Param::new("folder", Kind::Text { max: 4096 }),
+    Param::new("file", Kind::Text { max: 4096 }),
+    Param::new("compress", Kind::Bool),
+    Param::new("multicore", Kind::Bool),
+    Param::new("suppress_parents", Kind::Bool),
+];
+
+/// Archives written at a time; each takes threads and disk.
+const ARCHIVES: u32 = 4;
+
+const fn row(
+    header: &'static str,
+    params: &'static [Param],
+    help: &'static str,
+    handler: Handler,
+) -> Row {
+    Row {
+        header,
+        params,
+        instrument: "store",
+        help,
+        handler,
+    }
+}
+
+pub(super) const ROWS: &[Row] = &[
+    row(
+        "MMEMory:CATalog?",
+        &[],
+        "used,free,\"name,type,size\",... of the image folder, in bytes",
+        Handler::Later(catalog),
+    ),
+    row(
+        "MMEMory:DATA?",
+        NAME,
+        "a file as a block",
+        Handler::Later(data),
+    ),
+    row(
+        "MMEMory:DELete",
+        NAME,
+        "delete a file",
+        Handler::Later(delete),
+    ),
+    row(
+        "MMEMory:FREE?",
+        &[],
+        "free,used of the RAM disk, in bytes",
+        Handler::Later(free),
+    ),
+    row(
+        "SRV:ARCHV",
+        ARCHIVE,
+        "tar a folder of the RAM disk; an overlapped operation",
+        Handler::Later(archive),
+    ),
+    row(
+        "SRV:PATH:RDDIR?",
+        &[],
+        "folder of the RAM disk",
+        Handler::Now(|c, _| path(c, |p| &p.ramdisk)),
+    ),
+    row(
+        "SRV:PATH:IMDIR?",
+        &[],
+        "image folder",
+        Handler::Now(|c, _| path(c, |p| &p.images)),
+    ),
+    row(
+        "SRV:PATH:SDDIR?",
+        &[],
+        "folder on the SD card; a label only",
+        Handler::Now(|c, _| path(c, |p| &p.sdcard)),
+    ),
+];
+
+fn catalog<'a>(context: &'a mut Context, _: &'a Args<'_>) -> Waiting<'a> {
+    Box::pin(async {
+        let disk = context.services.ramdisk.clone();
+        let work = move || Ok::<_, StoreError>((disk.usage()?, disk.catalog()?));
+        let (usage, catalog) = context.services.pool.run(work).await??;
+        context.reply.integer(usage.used).integer(usage.free);
+        for entry in catalog.entries {
+            context.reply.string(&format!(
+                "{},{},{}",
+                entry.name,
+                entry.kind.mnemonic(),
+                entry.size
+            ));
+        }
+        Ok(())
+    })
+}
+
+fn data<'a>(context: &'a mut Context, args: &'a Args<'_>) -> Waiting<'a> {
+    Box::pin(async {
+        let (disk, name) = (context.services.ramdisk.clone(), args.text(0).to_owned());
+        let file = context
+            .services
+            .pool
+            .run(move || disk.open_file(&name))
+            .await??;
+        context.reply.block_header(file.size);
+        context.tail = Some(Tail::File(file));
+        Ok(())
+    })
+}
+
+fn delete<'a>(context: &'a mut Context, args: &'a Args<'_>) -> Waiting<'a> {
+    Box::pin(async {
+        let (disk, name) = (context.services.ramdisk.clone(), args.text(0).to_owned());
+        Ok(context
+            .services
+            .pool
+            .run(move || disk.delete(&name))
+            .await??)
+    })
+}
+
+fn free<'a>(context: &'a mut Context, _: &'a Args<'_>) -> Waiting<'a> {
+    Box::pin(async {
+        let disk = context.services.ramdisk.clone();
+        let usage = context.services.pool.run(move || disk.usage()).await??;
+        context.reply.integer(usage.free).integer(usage.used);
+        Ok(())
+    })
+}
+
+fn path(
+    context: &mut Context,
+    which: fn(&crate::server::LegacyPaths) -> &String,
+) -> Result<(), Error> {
+    let services = context.services.clone();
+    context.reply.string(which(&services.paths));
+    Ok(())
+}
+
+fn archive<'a>(context: &'a mut Context, args: &'a Args<'_>) -> Waiting<'a> {
+    Box::pin(async {
+        let (disk, folder) = (context.services.ramdisk.clone(), args.text(0).to_owned());
+        context
+            .services
+            .pool
+            .run(move || disk.resolve(&folder))
+            .await??;
+        let options = ArchiveOptions {
+            compress: args.bool(2),
+            multicore: args.bool(3),
+            suppress_parents: args.bool(4),
+        };
+        let job = start_archive(&context.services, args.text(0), args.text(1), options)?;
+        adopt(context, &job);
+        Ok(())
+    })
+}
+
+/// Starts writing an archive of a folder.
+pub(in crate::server) fn start_archive(
+    services: &Rc<Services>,
+    folder: &str,
+    file: &str,
+    options: ArchiveOptions,
+) -> Result<Job, Error> {
+    if services.archives.get() >= ARCHIVES {
+        return Err(Error::new(-213).with(format!("{ARCHIVES} archives are being written")));
+    }
+    let job = services.jobs.enter(format!("archive {file}"));
+    let services = services.clone();
+    let running = job.clone();
+    let executor = services.executor.clone();
+    let (folder, file) = (folder.to_owned(), file.to_owned());
+    let work = async move {
+        services.archives.set(services.archives.get() + 1);
+        let _archiving = services.conditions.raise(Condition::Archiving);
+        running.begin();
+        let result = write_archive(&services, &running, folder, file, options).await;
+        services.archives.set(services.archives.get() - 1);
+        running.finish(result);
+    };
+    executor.spawn(work).detach();
+    Ok(job)
+}
+
+async fn write_archive(
+    services: &Services,
+    job: &Job,
+    folder: String,
+    file: String,
+    options: ArchiveOptions,
+) -> Result<(), Failure> {
+    let (disk, progress) = (services.ramdisk.clone(), job.progress());
+    let work = move || {
+        create_archive(&disk, &folder, &file, options, &mut |at| {
+            progress.set(at.bytes_done as f64 / at.bytes_total.max(1) as f64);
+            match progress.is_aborted() {
+                true => ControlFlow::Break(()),
+                false => ControlFlow::Continue(()),
+            }
+        })
+    };
+    match services.pool.run(work).await? {
+        Ok(_) => Ok(()),
+        Err(error) if job.is_aborted() => Err(Failure::from_error(FailureKind::Aborted, &error)),
+        Err(error) => Err(Failure::from_error(error.kind(), &error)),
+    }
+}

@@ -1,0 +1,73 @@
+//! The command table: every header of the station, in one place.
+//!
+//! Parser, argument checks, `SYSTem:HELP` and the README's table are made from these rows. Each instrument has a file
+//! with its rows and their handlers.
+
+mod camera;
+mod common;
+mod files;
+mod status;
+mod system;
+
+use std::pin::Pin;
+
+pub(super) use self::files::start_archive;
+use super::services::Services;
+use super::session::Context;
+use crate::camera::Camera;
+use crate::scpi::{Args, Command, Error, NumericRange, Tree, help};
+
+/// What a row runs.
+#[derive(Clone, Copy)]
+pub enum Handler {
+    /// Done at once.
+    Now(fn(&mut Context, &Args<'_>) -> Result<(), Error>),
+    /// May wait; other sessions go on.
+    Later(for<'a> fn(&'a mut Context, &'a Args<'_>) -> Waiting<'a>),
+}
+
+/// A handler at work.
+pub type Waiting<'a> = Pin<Box<dyn Future<Output = Result<(), Error>> + 'a>>;
+
+/// A row of the table.
+pub(super) type Row = Command<Handler>;
+
+const TABLES: [&[Row]; 5] = [
+    common::ROWS,
+    status::ROWS,
+    system::ROWS,
+    camera::ROWS,
+    files::ROWS,
+];
+
+/// The whole tree.
+pub fn tree() -> Tree<Handler> {
+    Tree::new(&TABLES)
+}
+
+/// The README's table in Markdown, one row a header.
+pub fn help_rows() -> String {
+    help::markdown_table(tree().commands())
+}
+
+/// Limits that depend on the running camera.
+pub(super) fn live_range(services: &Services, row: &Row, _parameter: usize) -> NumericRange {
+    camera::live_range(services, row.header)
+}
+
+impl Context {
+    fn camera(&self) -> Result<Camera, Error> {
+        self.services
+            .camera
+            .clone()
+            .ok_or_else(|| Error::new(-241).with("the camera is disabled"))
+    }
+
+    /// Answers with one block of JSON.
+    fn json(&mut self, value: &impl serde::Serialize) -> Result<(), Error> {
+        let text =
+            serde_json::to_vec(value).map_err(|error| Error::new(-310).with(error.to_string()))?;
+        self.reply.block(&text);
+        Ok(())
+    }
+}

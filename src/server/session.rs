@@ -1,0 +1,430 @@
+//! One client connection: its status model, its output, and the messages it sends, one after the other.
+
+use std::cell::{Cell, RefCell};
+use std::io;
+use std::net::TcpStream;
+use std::panic::AssertUnwindSafe;
+use std::rc::Rc;
+use std::time::Duration;
+
+use futures_lite::FutureExt;
+use smol::Async;
+
+use super::commands::{self, Handler};
+use super::connection::{Connection, OUTPUT_LIMIT};
+use super::dialect::{self, Answer};
+use super::errors::scpi_error;
+use super::listener::Protocol;
+use super::services::Services;
+use crate::base::conditions::{News, Observer, Register};
+use crate::base::jobs::Job;
+use crate::scpi::dual::DualFramer;
+use crate::scpi::framing::{Frame, LineFramer};
+use crate::scpi::grammar::{self, Unit};
+use crate::scpi::legacy::{self, Grammar};
+use crate::scpi::tree::PathState;
+use crate::scpi::{Error, Reply, Status};
+use crate::store::StoredFile;
+
+/// Messages run in a row before others get their turn.
+const TURN: u32 = 32;
+/// Time for the last replies when the station stops.
+const FAREWELL: Duration = Duration::from_secs(2);
+/// Piece in which files are sent.
+const FILE_CHUNK: usize = 256 * 1024;
+
+/// What belongs to a connection and outlives a single command.
+#[derive(Default)]
+pub struct SessionState {
+    pub(super) status: RefCell<Status>,
+    /// Overlapped operations this connection started.
+    jobs: RefCell<Vec<Job>>,
+    /// Id of the newest one, 0 before the first.
+    pub(super) last_job: Cell<u32>,
+    /// Counts `*OPC` and what cancels it, so that an old watcher does not answer for a new one.
+    pub(super) completion: Cell<u64>,
+}
+
+impl SessionState {
+    /// Unfinished operations of this connection.
+    pub(super) fn pending_jobs(&self) -> Vec<Job> {
+        let mut jobs = self.jobs.borrow_mut();
+        jobs.retain(|job| !job.state().is_over());
+        jobs.clone()
+    }
+
+    pub(super) fn add_job(&self, job: Job) {
+        self.last_job.set(job.id());
+        self.pending_jobs();
+        self.jobs.borrow_mut().push(job);
+    }
+}
+
+impl Observer for SessionState {
+    fn note(&self, news: &News<'_>) {
+        let mut status = self.status.borrow_mut();
+        match *news {
+            News::Changed(Register::Operation, was, is) => status.oper.note_condition(was, is),
+            News::Changed(Register::Questionable, was, is) => status.ques.note_condition(was, is),
+            News::Fault(failure) => status.fault(scpi_error(failure)),
+        }
+    }
+}
+
+/// What a handler works with.
+pub struct Context {
+    pub(super) services: Rc<Services>,
+    pub(super) session: Rc<SessionState>,
+    pub(super) reply: Reply,
+    /// Data that follow the block header the handler wrote.
+    pub(super) tail: Option<Tail>,
+    /// Earlier replies of this connection are still unsent.
+    pub(super) output_waits: bool,
+}
+
+/// Data of a block too large to be copied into the reply.
+pub enum Tail {
+    File(StoredFile),
+    Bytes(Vec<u8>, smol::lock::SemaphoreGuardArc),
+}
+
+enum Framer {
+    Line(LineFramer),
+    Dual(DualFramer),
+}
+
+enum Flow {
+    Go,
+    Close,
+}
+
+/// Serves a connection until it ends.
+pub(super) async fn serve(stream: Async<TcpStream>, services: Rc<Services>, protocol: Protocol) {
+    let session = Rc::new(SessionState::default());
+    services.conditions.observe(&session);
+    let connection = Connection::new(stream, services.clock.clone());
+    let context = Context {
+        services: services.clone(),
+        session,
+        reply: Reply::new(),
+        tail: None,
+        output_waits: false,
+    };
+    let framer = match protocol {
+        Protocol::Scpi => Framer::Line(LineFramer::new()),
+        Protocol::Legacy => Framer::Dual(DualFramer::new()),
+    };
+    let mut session = Session {
+        protocol,
+        connection,
+        context,
+    };
+    match session.run(framer).await {
+        Ok(()) => {}
+        Err(error) if error.kind() == io::ErrorKind::TimedOut => {
+            services.server_health.count("stalled_clients");
+            tracing::info!("client takes no output; closed");
+        }
+        Err(error) => tracing::debug!(%error, "connection ended"),
+    }
+    session.connection.close();
+}
+
+struct Session {
+    protocol: Protocol,
+    connection: Connection,
+    context: Context,
+}
+
+impl Session {
+    async fn run(&mut self, mut framer: Framer) -> io::Result<()> {
+        let shutdown = self.context.services.shutdown.clone();
+        let settle = self.context.services.legacy_settle;
+        let mut ended = false;
+        let mut in_a_row = 0;
+        loop {
+            while let Some(frame) = framer.next() {
+                if let Flow::Close = self.handle(frame).await? {
+                    return self.farewell().await;
+                }
+                self.connection.flush(OUTPUT_LIMIT).await?;
+                in_a_row += 1;
+                if in_a_row % TURN == 0 {
+                    smol::future::yield_now().await;
+                }
+                if shutdown.is_given() {
+                    return self.farewell().await;
+                }
+            }
+            if ended {
+                return self.connection.flush(0).await;
+            }
+            let pause = framer.waiting_to_settle().then_some(settle);
+            match shutdown.guard(self.connection.receive(pause)).await {
+                None => return self.farewell().await,
+                Some(Ok(None)) => framer.settle(),
+                Some(Ok(Some([]))) => {
+                    framer.end();
+                    ended = true;
+                }
+                Some(Ok(Some(bytes))) => framer.push(bytes),
+                Some(Err(error)) => return Err(error),
+            }
+        }
+    }
+
+    async fn farewell(&mut self) -> io::Result<()> {
+        let clock = self.context.services.clock.clone();
+        clock
+            .timeout(FAREWELL, self.connection.flush(0))
+            .await
+            .unwrap_or(Ok(()))
+    }
+
+    /// Runs one frame and sends its reply. A bug in a handler costs this message, not the station.
+    async fn handle(&mut self, frame: Frame<'_>) -> io::Result<Flow> {
+        let unterminated = match frame {
+            Frame::Message { terminated, .. } | Frame::Overrun { terminated, .. } => !terminated,
+            Frame::Unfinished { .. } => false,
+        };
+        match AssertUnwindSafe(self.dispatch(frame)).catch_unwind().await {
+            Ok(flow) => flow,
+            Err(_) => {
+                tracing::error!("a command handler panicked; this is a bug in Outpost");
+                self.context.services.server_health.count("panics");
+                self.context.reply.clear();
+                self.context.tail = None;
+                self.fail(Error::new(-310).with("a bug in Outpost; the log tells more"));
+                if self.protocol == Protocol::Legacy && unterminated {
+                    self.say(legacy::NAK.as_bytes(), false)?;
+                }
+                Ok(Flow::Go)
+            }
+        }
+    }
+
+    async fn dispatch(&mut self, frame: Frame<'_>) -> io::Result<Flow> {
+        match (frame, self.protocol) {
+            (Frame::Unfinished { bytes }, _) => {
+                tracing::info!(
+                    bytes = bytes.len(),
+                    "client left within a message; it is not run"
+                );
+            }
+            (Frame::Overrun { terminated, legacy }, protocol) => {
+                self.context
+                    .services
+                    .server_health
+                    .count("overlong_messages");
+                self.fail(Error::new(-363));
+                if protocol == Protocol::Legacy && (legacy || !terminated) {
+                    self.say(legacy::NAK.as_bytes(), terminated)?;
+                }
+            }
+            (Frame::Message { bytes, .. }, Protocol::Scpi) => {
+                self.run_message(bytes).await?;
+                self.answer(b"\n")?;
+            }
+            (Frame::Message { bytes, terminated }, Protocol::Legacy) => {
+                return self.dispatch_dual(bytes, terminated).await;
+            }
+        }
+        Ok(Flow::Go)
+    }
+
+    /// Port 5060: the end of the message decides first, then its header (scpi.md 11.4).
+    async fn dispatch_dual(&mut self, message: &[u8], terminated: bool) -> io::Result<Flow> {
+        match legacy::classify(message, terminated) {
+            Grammar::Unknown => {
+                self.fail(
+                    Error::new(-113).with(String::from_utf8_lossy(legacy::first_word(message))),
+                );
+                self.say(legacy::UNKNOWN.as_bytes(), terminated)?;
+            }
+            Grammar::Legacy { header, arguments } => {
+                let answer = {
+                    let run = dialect::run(&mut self.context, header, arguments);
+                    with_output(&mut self.connection, run).await?
+                };
+                match answer {
+                    Ok(Answer::Ack) => self.say(legacy::ACK.as_bytes(), terminated)?,
+                    Ok(Answer::Text(text)) => self.say(&text, terminated)?,
+                    Ok(Answer::Close) => {
+                        self.say(legacy::ACK.as_bytes(), terminated)?;
+                        return Ok(Flow::Close);
+                    }
+                    Err(error) => {
+                        self.fail(error);
+                        self.say(legacy::NAK.as_bytes(), terminated)?;
+                    }
+                }
+            }
+            Grammar::Scpi => {
+                let error = self.run_message(message).await?;
+                let answered = self.context.reply.answered();
+                let unknown = error.as_ref().is_some_and(|error| error.number() == -113);
+                if !terminated && !answered {
+                    self.say(legacy::verdict(error.as_ref()).as_bytes(), false)?;
+                } else if terminated && !answered && unknown && legacy::is_bare_word(message) {
+                    self.say(legacy::UNKNOWN.as_bytes(), true)?;
+                } else {
+                    self.answer(if terminated { b"\n" } else { b"" })?;
+                }
+            }
+        }
+        Ok(Flow::Go)
+    }
+
+    /// Runs the units of a SCPI message; gives the first error.
+    async fn run_message(&mut self, message: &[u8]) -> io::Result<Option<Error>> {
+        let mut path = PathState::default();
+        let mut first = None;
+        for unit in grammar::units(message) {
+            self.context.reply.begin_unit();
+            let result = match unit {
+                Ok(unit) => self.run_unit(&mut path, &unit).await?,
+                Err(error) => Err(error),
+            };
+            if let Err(error) = result {
+                self.context.reply.abandon_unit();
+                self.context.tail = None;
+                first.get_or_insert(error.clone());
+                self.fail(error);
+            }
+            if let Some(tail) = self.context.tail.take() {
+                self.send_tail(tail).await?;
+            }
+        }
+        Ok(first)
+    }
+
+    async fn run_unit(
+        &mut self,
+        path: &mut PathState,
+        unit: &Unit<'_>,
+    ) -> io::Result<Result<(), Error>> {
+        let services = self.context.services.clone();
+        let live = |command: &commands::Row, index| commands::live_range(&services, command, index);
+        let (found, args) = match services.tree.resolve(path, unit, &live) {
+            Ok(found) => found,
+            Err(error) => return Ok(Err(error)),
+        };
+        self.context.output_waits = self.connection.unsent() > 0;
+        match found.command.handler {
+            Handler::Now(run) => Ok(run(&mut self.context, &args)),
+            Handler::Later(run) => {
+                with_output(&mut self.connection, run(&mut self.context, &args)).await
+            }
+        }
+    }
+
+    /// Sends what the message has answered so far, then the data of a block.
+    async fn send_tail(&mut self, tail: Tail) -> io::Result<()> {
+        self.connection.send(self.context.reply.bytes())?;
+        self.context.reply.continue_after_sending();
+        match tail {
+            Tail::Bytes(bytes, _permit) => {
+                for piece in bytes.chunks(FILE_CHUNK) {
+                    self.connection.send(piece)?;
+                    self.connection.flush(OUTPUT_LIMIT).await?;
+                }
+                Ok(())
+            }
+            Tail::File(file) => self.send_file(file).await,
+        }
+    }
+
+    async fn send_file(&mut self, stored: StoredFile) -> io::Result<()> {
+        let pool = self.context.services.pool.clone();
+        let (mut file, mut left) = (stored.file, stored.size);
+        let mut chunk = vec![0; FILE_CHUNK];
+        while left > 0 {
+            let want = usize::try_from(left).unwrap_or(FILE_CHUNK).min(FILE_CHUNK);
+            let read = pool.run(move || {
+                let result = io::Read::read_exact(&mut file, &mut chunk[..want]);
+                (file, chunk, result)
+            });
+            let result;
+            (file, chunk, result) = read.await.map_err(io::Error::other)?;
+            // A file cut short under our hands leaves a block that cannot be completed: only closing is honest.
+            result?;
+            self.connection.send(&chunk[..want])?;
+            self.connection.flush(OUTPUT_LIMIT).await?;
+            left -= want as u64;
+        }
+        Ok(())
+    }
+
+    fn fail(&self, error: Error) {
+        tracing::debug!(%error, "command refused");
+        self.context.session.status.borrow_mut().error(error);
+    }
+
+    fn answer(&mut self, terminator: &[u8]) -> io::Result<()> {
+        let reply = &mut self.context.reply;
+        let sent = match reply.end_message(terminator) {
+            true => self.connection.send(reply.bytes()),
+            false => Ok(()),
+        };
+        reply.clear();
+        sent
+    }
+
+    fn say(&mut self, text: &[u8], terminated: bool) -> io::Result<()> {
+        let reply = &mut self.context.reply;
+        reply.clear();
+        let out = reply.raw();
+        out.extend_from_slice(text);
+        if terminated {
+            out.push(b'\n');
+        }
+        let sent = self.connection.send(out);
+        reply.clear();
+        sent
+    }
+}
+
+/// Runs a command while earlier replies go out.
+async fn with_output<T>(
+    connection: &mut Connection,
+    work: impl Future<Output = T>,
+) -> io::Result<T> {
+    let output = async {
+        connection.flush(0).await?;
+        std::future::pending().await
+    };
+    async { Ok(work.await) }.or(output).await
+}
+
+impl Framer {
+    fn next(&mut self) -> Option<Frame<'_>> {
+        match self {
+            Framer::Line(framer) => framer.next(),
+            Framer::Dual(framer) => framer.next(),
+        }
+    }
+
+    fn push(&mut self, bytes: &[u8]) {
+        match self {
+            Framer::Line(framer) => framer.push(bytes),
+            Framer::Dual(framer) => framer.push(bytes),
+        }
+    }
+
+    fn end(&mut self) {
+        match self {
+            Framer::Line(framer) => framer.end(),
+            Framer::Dual(framer) => framer.end(),
+        }
+    }
+
+    fn settle(&mut self) {
+        if let Framer::Dual(framer) = self {
+            framer.settle();
+        }
+    }
+
+    fn waiting_to_settle(&self) -> bool {
+        matches!(self, Framer::Dual(framer) if framer.waiting_to_settle())
+    }
+}
