@@ -7,7 +7,7 @@ use std::io::{Seek, Write};
 use tiff::encoder::{Rational, SRational, TiffEncoder};
 use tiff::tags::Tag;
 
-use super::tiff::{tag_text, write_exif, write_image};
+use super::tiff::{write_exif, write_image, write_text};
 use super::{FormatError, Picture, Tags};
 
 const COLOR_FILTER_ARRAY: u16 = 32803;
@@ -45,8 +45,8 @@ pub(super) fn write<W: Write + Seek>(
     directory.write_tag(CFA_PATTERN, &tags.bayer.cfa_pattern()[..])?;
     directory.write_tag(DNG_VERSION, &[1u8, 4, 0, 0][..])?;
     directory.write_tag(DNG_BACKWARD_VERSION, &[1u8, 1, 0, 0][..])?;
-    let model = tag_text(&format!("Raspberry Pi {}", tags.camera_model));
-    directory.write_tag(UNIQUE_CAMERA_MODEL, model.as_str())?;
+    let model = format!("Raspberry Pi {}", tags.camera_model);
+    write_text(&mut directory, UNIQUE_CAMERA_MODEL, &model)?;
     directory.write_tag(BLACK_LEVEL, picture.black_level())?;
     directory.write_tag(WHITE_LEVEL, picture.white_level())?;
     let matrix = XYZ_TO_CAMERA.map(|n| SRational { n, d: 10000 });

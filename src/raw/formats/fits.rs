@@ -17,7 +17,8 @@ const CHUNK_VALUES: usize = 16 * 1024;
 
 pub(super) fn size_bound(payload: u64) -> u64 {
     let block = BLOCK_BYTES as u64;
-    HEADER_BLOCKS * block + payload.div_ceil(block) * block
+    let data = payload.div_ceil(block).saturating_mul(block);
+    data.saturating_add(HEADER_BLOCKS * block)
 }
 
 /// The header, a multiple of 2880 bytes.

@@ -135,12 +135,12 @@ impl Format {
 
     /// No file of an array of this shape is larger, whatever its content. In bytes.
     pub fn size_bound(self, shape: &Shape) -> u64 {
-        let payload = 2 * shape.element_count() as u64;
+        let payload = (shape.element_count() as u64).saturating_mul(2);
         match self {
-            Format::Raw => pickle::OVERHEAD_BYTES + payload,
-            Format::Npy => npy::HEADER_BYTES + payload,
+            Format::Raw => payload.saturating_add(pickle::OVERHEAD_BYTES),
+            Format::Npy => payload.saturating_add(npy::HEADER_BYTES),
             Format::Fits => fits::size_bound(payload),
-            Format::Tiff | Format::Dng => tiff::DIRECTORY_BOUND_BYTES + payload,
+            Format::Tiff | Format::Dng => payload.saturating_add(tiff::DIRECTORY_BOUND_BYTES),
             Format::Png => png::size_bound(shape),
         }
     }
@@ -283,7 +283,7 @@ impl Picture<'_> {
             "sensor_timestamp_ns": tags.sensor_timestamp_ns,
             "exposure_us": tags.exposure_us,
             "frame_duration_us": tags.frame_duration_us,
-            "analogue_gain": tags.analogue_gain,
+            "analogue_gain": shortest(tags.analogue_gain),
             "window": [x, y, w, h],
             "binning": self.mode.block(),
             "bayer_order": self.bayer().map(BayerOrder::name),
@@ -326,6 +326,11 @@ pub fn little_endian(data: &[u16]) -> Cow<'_, [u8]> {
 /// Microseconds as seconds with six decimals, exact.
 fn seconds(us: u32) -> String {
     format!("{}.{:06}", us / 1_000_000, us % 1_000_000)
+}
+
+/// The number that has the same shortest decimal form; 2.1 stays 2.1 and does not become 2.0999999.
+fn shortest(value: f32) -> f64 {
+    value.to_string().parse().unwrap_or(f64::from(value))
 }
 
 /// Text for fields that hold printable ASCII alone.

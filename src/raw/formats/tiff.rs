@@ -19,11 +19,14 @@ const PHOTOGRAPHIC_SENSITIVITY: Tag = Tag::Unknown(34855);
 const SENSITIVITY_TYPE: Tag = Tag::Unknown(34864);
 const RECOMMENDED_EXPOSURE_INDEX: Tag = Tag::Unknown(34866);
 const EXPOSURE_TIME: Tag = Tag::Unknown(33434);
+const FLASHPIX_VERSION: Tag = Tag::Unknown(40960);
+const COLOR_SPACE: Tag = Tag::Unknown(40961);
 const DATE_TIME_ORIGINAL: Tag = Tag::Unknown(36867);
 const OFFSET_TIME_ORIGINAL: Tag = Tag::Unknown(36881);
 const SUB_SEC_TIME_ORIGINAL: Tag = Tag::Unknown(37521);
 
 const BLACK_IS_ZERO: u16 = 1;
+const NO_RESOLUTION_UNIT: u16 = 1;
 
 pub(super) fn write<W: Write + Seek>(
     picture: &Picture<'_>,
@@ -33,6 +36,10 @@ pub(super) fn write<W: Write + Seek>(
     let exif = write_exif(&mut encoder, picture.tags)?;
     let mut directory = encoder.image_directory()?;
     write_image(&mut directory, picture, BLACK_IS_ZERO, exif)?;
+    let unknown = || Rational { n: 1, d: 1 };
+    directory.write_tag(Tag::XResolution, unknown())?;
+    directory.write_tag(Tag::YResolution, unknown())?;
+    directory.write_tag(Tag::ResolutionUnit, NO_RESOLUTION_UNIT)?;
     // Readers that know nothing else of levels stretch between these two.
     directory.write_tag(Tag::MinSampleValue, picture.black_level())?;
     directory.write_tag(Tag::MaxSampleValue, picture.white_level())?;
@@ -56,14 +63,18 @@ pub(super) fn write_exif<W: Write + Seek>(
     // 2 = recommended exposure index: nobody measured this camera's ISO speed.
     exif.write_tag(SENSITIVITY_TYPE, 2u16)?;
     exif.write_tag(RECOMMENDED_EXPOSURE_INDEX, u32::from(iso.max(1)))?;
-    let version = exif.write_entry_bytes(Type::UNDEFINED, b"0232")?;
-    let mut entries = tiff::Directory::empty();
-    entries.extend([(Tag::ExifVersion, version)]);
-    exif.extend_from(&entries);
+    undefined(&mut exif, Tag::ExifVersion, b"0232")?;
+    // Both belong to a complete EXIF directory; 65535 = uncalibrated, which raw values are.
+    undefined(&mut exif, FLASHPIX_VERSION, b"0100")?;
+    exif.write_tag(COLOR_SPACE, 65535u16)?;
     let captured = |format: &str| tags.captured_as(format);
-    exif.write_tag(DATE_TIME_ORIGINAL, captured("%Y:%m:%d %H:%M:%S").as_str())?;
-    exif.write_tag(OFFSET_TIME_ORIGINAL, "+00:00")?;
-    exif.write_tag(SUB_SEC_TIME_ORIGINAL, captured("%6f").as_str())?;
+    write_text(
+        &mut exif,
+        DATE_TIME_ORIGINAL,
+        &captured("%Y:%m:%d %H:%M:%S"),
+    )?;
+    write_text(&mut exif, OFFSET_TIME_ORIGINAL, "+00:00")?;
+    write_text(&mut exif, SUB_SEC_TIME_ORIGINAL, &captured("%6f"))?;
     Ok(exif.finish_with_offsets()?.offset)
 }
 
@@ -105,23 +116,50 @@ fn write_texts<W: Write + Seek>(
 ) -> Result<(), FormatError> {
     let tags = picture.tags;
     let captured = tags.captured_as("%Y:%m:%d %H:%M:%S");
+    let description = picture.description();
     let texts = [
-        (Tag::ImageDescription, picture.description().as_str()),
+        (Tag::ImageDescription, description.as_str()),
         (Tag::Make, "Raspberry Pi"),
         (Tag::Model, tags.camera_model.as_str()),
         (Tag::Software, tags.software.as_str()),
         (Tag::DateTime, captured.as_str()),
         (Tag::HostComputer, tags.board_serial.as_str()),
-    ]
-    .map(|(tag, text)| (tag, tag_text(text)));
+    ];
     for (tag, text) in texts {
-        directory.write_tag(tag, text.as_str())?;
+        write_text(directory, tag, text)?;
     }
     Ok(())
 }
 
+/// One text tag, and a byte to keep offsets even as TIFF wants them.
+pub(super) fn write_text<W: Write + Seek>(
+    directory: &mut Directory<'_, W>,
+    tag: Tag,
+    text: &str,
+) -> Result<(), FormatError> {
+    let text = tag_text(text);
+    directory.write_tag(tag, text.as_str())?;
+    let stored_bytes = text.len() + 1;
+    if stored_bytes > 4 && !stored_bytes.is_multiple_of(2) {
+        directory.write_data(0u8)?;
+    }
+    Ok(())
+}
+
+fn undefined<W: Write + Seek>(
+    directory: &mut Directory<'_, W>,
+    tag: Tag,
+    bytes: &[u8],
+) -> Result<(), FormatError> {
+    let entry = directory.write_entry_bytes(Type::UNDEFINED, bytes)?;
+    let mut entries = tiff::Directory::empty();
+    entries.extend([(tag, entry)]);
+    directory.extend_from(&entries);
+    Ok(())
+}
+
 /// Text as tags hold it: printable ASCII of bounded length.
-pub(super) fn tag_text(text: &str) -> String {
+fn tag_text(text: &str) -> String {
     let mut text = ascii(text);
     text.truncate(TEXT_LIMIT);
     text
