@@ -1,8 +1,6 @@
 //! Texts made of the command table: `SYSTem:HELP:HEADers?`, `SYSTem:HELP:SYNTax?` and the table of the README.
 
-use std::fmt::Write;
-
-use super::command::{Command, Kind, Need, Param, Range};
+use super::command::{Command, Kind, Need, Param, Range, Unit};
 
 /// All headers, one a line, as SCPI-1999 lists them: `:SYSTem:ERRor[:NEXT]?/qonly/`, `*CLS/nquery/`, and the bare
 /// header where both forms exist.
@@ -32,20 +30,23 @@ pub fn headers<'t, H: 'static>(commands: impl Iterator<Item = &'t Command<H>> + 
 pub fn syntax<H>(command: &Command<H>) -> String {
     let mut text = command.header.to_owned();
     for (i, param) in command.params.iter().enumerate() {
-        let separator = if i == 0 { " " } else { "," };
         let value = value_syntax(param);
-        text += &match param.need {
-            Need::Once => format!("{separator}{value}"),
-            Need::Optional => format!("[{separator}{value}]"),
-            Need::Between(0, _) => format!("[{separator}{value},...]"),
-            Need::Between(..) => format!("{separator}{value},..."),
+        let (open, close) = match param.need.limits().0 {
+            0 => ("[", "]"),
+            _ => ("", ""),
+        };
+        let list = match param.need {
+            Need::Once | Need::Optional => value,
+            Need::Between(..) => format!("{value},..."),
             Need::OneOf(counts) => {
-                let lists: Vec<String> = counts
-                    .iter()
-                    .map(|&n| vec![value.clone(); n].join(","))
-                    .collect();
-                format!("{separator}{}", lists.join(" | "))
+                let list = |&n: &usize| vec![value.as_str(); n].join(",");
+                let lists: Vec<String> = counts.iter().map(list).collect();
+                lists.join(" | ")
             }
+        };
+        text += &match i {
+            0 => format!(" {open}{list}{close}"),
+            _ => format!("{open},{list}{close}"),
         };
     }
     text
@@ -54,7 +55,7 @@ pub fn syntax<H>(command: &Command<H>) -> String {
 /// One row of the README's table: header, parameters, instrument, help.
 pub fn table_row<H>(command: &Command<H>) -> String {
     let syntax = syntax(command);
-    let params = syntax[command.header.len()..].trim().replace('|', "\\\\|");
+    let params = syntax[command.header.len()..].trim().replace('|', "\\|");
     let params = if params.is_empty() {
         params
     } else {
@@ -68,32 +69,33 @@ pub fn table_row<H>(command: &Command<H>) -> String {
 
 fn value_syntax(param: &Param) -> String {
     let name = param.name;
-    let mut text = String::new();
     match param.kind {
         Kind::Integer { range, unit } | Kind::Real { range, unit } => {
-            text += &format!("<{name}");
-            if let Range::Fixed { min, max, .. } | Range::Plain(min, max) = range {
-                let _ = write!(text, " {min}..{max}");
-            }
-            if let Some(unit) = unit {
-                let _ = write!(text, " {}{}", prefix(unit.scale), unit.base);
-            }
-            text += ">";
-            if !matches!(range, Range::Plain(..)) {
-                text += "|MIN|MAX|DEF";
-            }
+            let words = match range {
+                Range::Plain(..) => "",
+                Range::Fixed { .. } | Range::Live => "|MIN|MAX|DEF",
+            };
+            number_syntax(name, range, unit) + words
         }
-        Kind::Bool => text += "ON|OFF|1|0",
-        Kind::Choice(words) => text += &words.join("|"),
-        Kind::Text { .. } => text += &format!("\"{name}\""),
-        Kind::Block { .. } => text += &format!("<{name} block>"),
-        Kind::NumberList { unit, .. } => {
-            let unit = unit.map_or(String::new(), |u| format!(" {}{}", prefix(u.scale), u.base));
-            text += &format!("(<{name}{unit}>,...)");
+        Kind::Bool => "ON|OFF".to_owned(),
+        Kind::Choice(words) => words.join("|"),
+        Kind::Text { .. } => format!("\"{name}\""),
+        Kind::Block { .. } => format!("<{name} block>"),
+        Kind::NumberList { range, unit, .. } => {
+            format!("({},...)", number_syntax(name, range, unit))
         }
-        Kind::MinMaxDef => text += "MIN|MAX|DEF",
+        Kind::MinMaxDef => "MIN|MAX|DEF".to_owned(),
     }
-    text
+}
+
+/// Name, range and the unit of a bare number: `<exposure 0..250000 US>`.
+fn number_syntax(name: &str, range: Range, unit: Option<Unit>) -> String {
+    let limits = match range {
+        Range::Fixed { min, max, .. } | Range::Plain(min, max) => format!(" {min}..{max}"),
+        Range::Live => String::new(),
+    };
+    let unit = unit.map_or(String::new(), |u| format!(" {}{}", prefix(u.scale), u.base));
+    format!("<{name}{limits}{unit}>")
 }
 
 /// The multiplier of a bare number's unit, as a suffix is written.
