@@ -1,8 +1,6 @@
 //! Texts made of the command table: `SYSTem:HELP:HEADers?`, `SYSTem:HELP:SYNTax?` and the table of the README.
 
-use std::fmt::Write;
-
-use super::command::{Command, Kind, Need, Param, Range};
+use super::command::{Command, Kind, Need, Param, Range, Unit};
 
 /// All headers, one a line, as SCPI-1999 lists them: `:SYSTem:ERRor[:NEXT]?/qonly/`, `*CLS/nquery/`, and the bare
 /// header where both forms exist.
@@ -32,20 +30,23 @@ pub fn headers<'t, H: 'static>(commands: impl Iterator<Item = &'t Command<H>> + 
 pub fn syntax<H>(command: &Command<H>) -> String {
     let mut text = command.header.to_owned();
     for (i, param) in command.params.iter().enumerate() {
-        let separator = if i == 0 { " " } else { "," };
         let value = value_syntax(param);
-        text += &match param.need {
-            Need::Once => format!("{separator}{value}"),
-            Need::Optional => format!("[{separator}{value}]"),
-            Need::Between(0, _) => format!("[{separator}{value},...]"),
-            Need::Between(..) => format!("{separator}{value},..."),
+        let (open, close) = match param.need.limits().0 {
+            0 => ("[", "]"),
+            _ => ("", ""),
+        };
+        let list = match param.need {
+            Need::Once | Need::Optional => value,
+            Need::Between(..) => format!("{value},..."),
             Need::OneOf(counts) => {
-                let lists: Vec<String> = counts
-                    .iter()
-                    .map(|&n| vec![value.clone(); n].join(","))
-                    .collect();
-                format!("{separator}{}", lists.join(" | "))
+                let list = |&n: &usize| vec![value.as_str(); n].join(",");
+                let lists: Vec<String> = counts.iter().map(list).collect();
+                lists.join(" | ")
             }
+        };
+        text += &match i {
+            0 => format!(" {open}{list}{close}"),
+            _ => format!("{open},{list}{close}"),
         };
     }
     text
@@ -54,7 +55,7 @@ pub fn syntax<H>(command: &Command<H>) -> String {
 /// One row of the README's table: header, parameters, instrument, help.
 pub fn table_row<H>(command: &Command<H>) -> String {
     let syntax = syntax(command);
-    let params = syntax[command.header.len()..].trim().replace('|', "\\\\|");
+    let params = syntax[command.header.len()..].trim().replace('|', "\\|");
     let params = if params.is_empty() {
         params
     } else {
@@ -79,7 +80,6 @@ pub fn markdown_table<'t, H: 'static>(commands: impl Iterator<Item = &'t Command
 
 fn value_syntax(param: &Param) -> String {
     let name = param.name;
-    let mut text = String::new();
     match param.kind {
         Kind::Integer { range, unit } | Kind::Real { range, unit } => {
             text += &format!("<{name}");
@@ -106,9 +106,18 @@ fn value_syntax(param: &Param) -> String {
             let unit = unit.map_or(String::new(), |u| format!(" {}{}", prefix(u.scale), u.base));
             text += &format!("(<{name}{unit}>,...)");
         }
-        Kind::MinMaxDef => text += "MIN|MAX|DEF",
+        Kind::MinMaxDef => "MIN|MAX|DEF".to_owned(),
     }
-    text
+}
+
+/// Name, range and the unit of a bare number: `<exposure 0..250000 US>`.
+fn number_syntax(name: &str, range: Range, unit: Option<Unit>) -> String {
+    let limits = match range {
+        Range::Fixed { min, max, .. } | Range::Plain(min, max) => format!(" {min}..{max}"),
+        Range::Live => String::new(),
+    };
+    let unit = unit.map_or(String::new(), |u| format!(" {}{}", prefix(u.scale), u.base));
+    format!("<{name}{limits}{unit}>")
 }
 
 /// The multiplier of a bare number's unit, as a suffix is written.

@@ -59,8 +59,8 @@ pub struct Tree<H: 'static> {
 struct TreeNode<H: 'static> {
     /// Packed name and node, in rising order.
     children: Vec<(Name, usize)>,
-    /// The numeric suffixes this node takes.
-    suffix: Option<(u32, u32)>,
+    /// How the table spells this node; the root has no name.
+    pattern: Option<Pattern>,
     command: Option<&'static Command<H>>,
     query: Option<&'static Command<H>>,
 }
@@ -91,7 +91,7 @@ impl<H> Tree<H> {
     }
 
     /// Every row, table after table.
-    pub fn commands(&self) -> impl Iterator<Item = &'static Command<H>> + '_ {
+    pub fn commands(&self) -> impl Iterator<Item = &'static Command<H>> + Clone + '_ {
         self.tables.iter().copied().flatten()
     }
 
@@ -187,7 +187,7 @@ impl<H> Tree<H> {
         // A mnemonic of the table may itself end in digits.
         if let Some(child) = self.child(at.node, node.text) {
             next.node = child;
-            if self.nodes[child].suffix.is_some() {
+            if self.nodes[child].suffix().is_some() {
                 next.suffixes.push(1);
             }
             return Ok(next);
@@ -195,7 +195,7 @@ impl<H> Tree<H> {
         let (Some(suffix), Some(child)) = (node.suffix, self.child(at.node, node.name)) else {
             return Err(Error::new(-113));
         };
-        let (least, most) = self.nodes[child].suffix.ok_or(Error::new(-113))?;
+        let (least, most) = self.nodes[child].suffix().ok_or(Error::new(-113))?;
         if !(least..=most).contains(&suffix) {
             return Err(Error::new(-114));
         }
@@ -242,22 +242,11 @@ impl<H> Tree<H> {
             found.map(|c| c.1)
         };
         match (known(long), known(short)) {
-            (Some(a), Some(b)) => {
-                assert!(
-                    a == b,
-                    "two nodes share a form at {} of {header}",
-                    pattern.long
-                );
-                assert!(
-                    self.nodes[a].suffix == pattern.suffix,
-                    "{} of {header} has two suffix ranges",
-                    pattern.long
-                );
-                a
-            }
+            // The same spelling everywhere, so that no node is short for two.
+            (Some(child), Some(_)) if self.nodes[child].pattern == Some(*pattern) => child,
             (None, None) => {
                 let child = self.nodes.len();
-                self.nodes.push(TreeNode::new(pattern.suffix));
+                self.nodes.push(TreeNode::new(Some(*pattern)));
                 let children = &mut self.nodes[parent].children;
                 children.push((long, child));
                 if short != long {
@@ -266,19 +255,27 @@ impl<H> Tree<H> {
                 children.sort_unstable();
                 child
             }
-            _ => panic!("two nodes share a form at {} of {header}", pattern.long),
+            _ => panic!(
+                "{} of {header} is a node of another row in other words",
+                pattern.long
+            ),
         }
     }
 }
 
 impl<H> TreeNode<H> {
-    fn new(suffix: Option<(u32, u32)>) -> Self {
+    fn new(pattern: Option<Pattern>) -> Self {
         Self {
             children: Vec::new(),
-            suffix,
+            pattern,
             command: None,
             query: None,
         }
+    }
+
+    /// The numeric suffixes this node takes.
+    fn suffix(&self) -> Option<(u32, u32)> {
+        self.pattern.and_then(|pattern| pattern.suffix)
     }
 }
 
