@@ -153,7 +153,7 @@ impl<'d> Fields<'d, '_> {
     }
 
     fn problem(&mut self, name: &str, text: impl Into<String>) {
-        let place = Some(self.reader.place());
+        let place = Some(self.reader.place_near(name));
         let problem = Problem::new(place, &self.reader.key(name), text);
         self.problems.push(problem);
     }
@@ -361,10 +361,16 @@ fn ramdisk(fields: &mut Fields<'_, '_>) -> RamdiskSize {
 }
 
 fn defaults(root: &mut Fields<'_, '_>) -> Vec<(usize, Found)> {
-    match root.reader.table("defaults", root.problems) {
-        Some(reader) => read_layer(reader, root.problems),
-        None => Vec::new(),
+    let Some(reader) = root.reader.table("defaults", root.problems) else {
+        return Vec::new();
+    };
+    let layer = read_layer(reader, root.problems);
+    if let Some(place) = root.reader.place_of("defaults", "board") {
+        let text = "a profile cannot choose the board";
+        root.problems
+            .push(Problem::new(Some(place), "defaults.board", text));
     }
+    layer
 }
 
 /// Names of buses are unique, and an instrument's bus exists with that chip-select.
@@ -382,7 +388,7 @@ fn check_names(profile: &Profile, root: &mut Fields<'_, '_>) {
             let text = format!(
                 "there is no uart \"{}\" (allowed: {})",
                 tcam.uart,
-                uarts.join(", ")
+                listed(&uarts)
             );
             root.problem_in("tcam", "uart", text);
         }
@@ -399,15 +405,16 @@ fn check_wiring(table: &str, wiring: &SpiWiring, profile: &Profile, root: &mut F
         let text = format!(
             "there is no spi \"{}\" (allowed: {})",
             wiring.bus,
-            spis.join(", ")
+            listed(&spis)
         );
         return root.problem_in(table, "spi", text);
     };
-    if usize::from(wiring.chip_select) >= bus.chip_selects.len() {
+    let count = bus.chip_selects.len();
+    if usize::from(wiring.chip_select) >= count {
         let text = format!(
-            "{} has {} chip-selects, so {} is not one of them",
+            "{} has {count} chip-select{}, so {} is not one of them",
             bus.name,
-            bus.chip_selects.len(),
+            if count == 1 { "" } else { "s" },
             wiring.chip_select
         );
         root.problem_in(table, "chip_select", text);
@@ -417,6 +424,13 @@ fn check_wiring(table: &str, wiring: &SpiWiring, profile: &Profile, root: &mut F
             let text = format!("{} hertz is above the {limit} hertz of {what}", wiring.hz);
             root.problem_in(table, "hz", text);
         }
+    }
+}
+
+fn listed(names: &[&str]) -> String {
+    match names.is_empty() {
+        true => "none".into(),
+        false => names.join(", "),
     }
 }
 

@@ -162,6 +162,14 @@ impl<'d> Reader<'d> {
         self.document.place(self.at)
     }
 
+    /// Where the value of `name` stands, or this table if it has none.
+    pub(crate) fn place_near(&self, name: &str) -> Place {
+        let value = self.table.get(name);
+        value.map_or(self.place(), |value| {
+            self.document.place(value.span().start)
+        })
+    }
+
     /// The full name of a key of this table.
     pub(crate) fn key(&self, name: &str) -> String {
         match (self.path.as_str(), name) {
@@ -299,14 +307,22 @@ impl<'d> Reader<'d> {
     }
 }
 
-/// The name of `names` that a typing error could have turned into `typed`.
+/// The name of `names` that a typing error, another case or an abbreviation could have turned into `typed`.
 pub(crate) fn nearest<'a>(typed: &str, names: &[&'a str]) -> Option<&'a str> {
-    if typed.len() > 64 {
+    if !(1..=64).contains(&typed.len()) {
         return None;
     }
+    let typed = typed.to_lowercase();
+    let distance = |name: &str| {
+        let name = name.to_lowercase();
+        match typed.len() >= 3 && name.starts_with(&typed) {
+            true => 1,
+            false => strsim::damerau_levenshtein(&typed, &name),
+        }
+    };
     names
         .iter()
-        .map(|name| (strsim::damerau_levenshtein(typed, name), *name))
+        .map(|name| (distance(name), *name))
         .filter(|(distance, name)| *distance <= 1 + name.len() / 5)
         .min()
         .map(|(_, name)| name)

@@ -197,7 +197,7 @@ pub const KEYS: &[Key] = &[
     },
     float("camera", "hang_timeout_s", 3.0, (0.1, 3600.0), "seconds"),
     bool("camera", "sim_paced", true),
-    int("camera", "sim_seed", 1, (0, i64::MAX), "seed"),
+    int("camera", "sim_seed", 1, (0, i64::MAX), ""),
 
     bool("tcam", "enabled", true),
     choice("tcam", "link", "auto", &["auto", "hardware", "network", "sim"]),

@@ -178,7 +178,7 @@ impl Kind {
     fn texts(&self, value: &DeValue<'_>) -> Result<Value, String> {
         let items = value
             .as_array()
-            .ok_or_else(|| self.refuse(value, "not a list"))?;
+            .ok_or_else(|| self.refuse(value, "not a list: put it in [ ]"))?;
         let texts: Result<Vec<Value>, String> = items
             .iter()
             .map(|item| {
@@ -223,7 +223,7 @@ fn with_unit(range: String, unit: &str) -> String {
     if unit.is_empty() {
         range
     } else {
-        format!("{range} ({unit})")
+        format!("{range}, {unit}")
     }
 }
 
