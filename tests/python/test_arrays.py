@@ -46,9 +46,8 @@ def check_array(path, expected):
     assert array.shape == expected.shape
     assert np.array_equal(array, expected), f"{path.name}: {np.count_nonzero(array != expected)} elements differ"
     if path.suffix == ".raw":
-        assert array.flags.writeable and array.flags.owndata
+        assert array.flags.writeable
         array[0, 0] ^= 1  # the pre-clip tool changes arrays in place
-    assert array.astype(float).mean() >= 0
 
 
 @pytest.mark.parametrize("geometry,mode,window", CASES, ids=lambda value: str(value).replace(" ", ""))

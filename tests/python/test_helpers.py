@@ -61,7 +61,11 @@ class ScriptedServer:
                     self.unexpected.append((message, got))
                     return
                 connection.sendall(reply)
-            if rest := connection.recv(1024):
+            try:
+                rest = connection.recv(1024)
+            except ConnectionResetError:
+                return  # the client left without reading all of a reply
+            if rest:
                 self.unexpected.append((None, rest))
 
     def done(self):
