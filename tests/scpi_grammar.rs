@@ -20,6 +20,7 @@ fn text_of(token: &Token<'_>) -> String {
             n.suffix.map_or(String::new(), |s| format!(" {s}"))
         ),
         Token::NonDecimal(n) => format!("#{n}"),
+        Token::Name(name) => format!("name {name}"),
         Token::Word(w) => (*w).to_owned(),
         Token::Str(s) => format!("{:?}", String::from_utf8_lossy(s)),
         Token::Block(b) => format!("<{}>", b.escape_ascii()),

@@ -82,29 +82,20 @@ fn value_syntax(param: &Param) -> String {
     let name = param.name;
     match param.kind {
         Kind::Integer { range, unit } | Kind::Real { range, unit } => {
-            text += &format!("<{name}");
-            if let Range::Fixed { min, max, .. } | Range::Plain(min, max) = range {
-                let _ = write!(text, " {min}..{max}");
-            }
-            if let Some(unit) = unit {
-                let _ = write!(text, " {}{}", prefix(unit.scale), unit.base);
-            }
-            text += ">";
-            if range == Range::LiveOrZero {
-                text += "|0";
-            }
-            if !matches!(range, Range::Plain(..)) {
-                text += "|MIN|MAX|DEF";
-            }
+            let words = match range {
+                Range::Plain(..) => "",
+                Range::Fixed { .. } | Range::Live => "|MIN|MAX|DEF",
+                Range::LiveOrZero => "|0|MIN|MAX|DEF",
+            };
+            number_syntax(name, range, unit) + words
         }
-        Kind::Bool => text += "ON|OFF|1|0",
-        Kind::Choice(words) => text += &words.join("|"),
-        Kind::Name { .. } => text += &format!("<{name}>"),
-        Kind::Text { .. } => text += &format!("\"{name}\""),
-        Kind::Block { .. } => text += &format!("<{name} block>"),
-        Kind::NumberList { unit, .. } => {
-            let unit = unit.map_or(String::new(), |u| format!(" {}{}", prefix(u.scale), u.base));
-            text += &format!("(<{name}{unit}>,...)");
+        Kind::Bool => "ON|OFF".to_owned(),
+        Kind::Choice(words) => words.join("|"),
+        Kind::Name { .. } => format!("<{name}>"),
+        Kind::Text { .. } => format!("\"{name}\""),
+        Kind::Block { .. } => format!("<{name} block>"),
+        Kind::NumberList { range, unit, .. } => {
+            format!("({},...)", number_syntax(name, range, unit))
         }
         Kind::MinMaxDef => "MIN|MAX|DEF".to_owned(),
     }
@@ -114,7 +105,7 @@ fn value_syntax(param: &Param) -> String {
 fn number_syntax(name: &str, range: Range, unit: Option<Unit>) -> String {
     let limits = match range {
         Range::Fixed { min, max, .. } | Range::Plain(min, max) => format!(" {min}..{max}"),
-        Range::Live => String::new(),
+        Range::Live | Range::LiveOrZero => String::new(),
     };
     let unit = unit.map_or(String::new(), |u| format!(" {}{}", prefix(u.scale), u.base));
     format!("<{name}{limits}{unit}>")
