@@ -1,9 +1,11 @@
 //! The FE-PyCam2 dialect: which grammar a message has, and what its arguments mean.
 
 use outpost::scpi::Error;
+use outpost::scpi::dual::DualFramer;
+use outpost::scpi::framing::Frame;
 use outpost::scpi::legacy::{
-    ArgumentError, Grammar, HEADERS, Header, classify, is_bare_word, is_file_prefix, parse_bool,
-    parse_float, parse_int, verdict,
+    ACK, ArgumentError, Grammar, HEADERS, Header, NAK, UNKNOWN, classify, fits, is_bare_word,
+    is_file_prefix, parse_bool, parse_float, parse_int, verdict,
 };
 use proptest::prelude::*;
 
@@ -96,6 +98,58 @@ fn end_and_header_choose_the_grammar() {
         assert_eq!(read(name, PAUSE), legacy(header, &[]));
         assert_eq!(read(name, LF), legacy(header, &[]));
     }
+}
+
+/// Section 11.5: framing and grammar together, `|` for a pause within the settle time's end.
+#[test]
+fn the_worked_bytes_of_the_reference_are_read_as_it_says() {
+    use Header::*;
+    let cases: &[(&str, &[(Read, bool)])] = &[
+        ("IDN?|", &[(legacy(Identity, &[]), false)]),
+        ("IDN?\n", &[(legacy(Identity, &[]), true)]),
+        ("*IDN?\n", &[(Read::Scpi, true)]),
+        ("SRV:ECHO a  b|", &[(legacy(Echo, &["a", "", "b"]), false)]),
+        ("SRV:ECHO a;b\n", &[(legacy(Echo, &["a;b"]), true)]),
+        ("CAM:CONF:SS |", &[(legacy(Exposure, &[""]), false)]),
+        ("CAM:CONF:SS abc|", &[(legacy(Exposure, &["abc"]), false)]),
+        ("cam:conf:ss 1000|", &[(Read::Unknown, false)]),
+        ("cam:conf:ss 1000\n", &[(Read::Scpi, true)]),
+        ("NOSUCH|", &[(Read::Unknown, false)]),
+        ("NOSUCH\n", &[(Read::Scpi, true)]),
+        ("NOSUCH:THING?\n", &[(Read::Scpi, true)]),
+        ("*ESE 32;*ESE?\n", &[(Read::Scpi, true)]),
+        (
+            "SRV:PATH:RDDIR?\n*OPC?\n",
+            &[(legacy(RamDiskFolder, &[]), true), (Read::Scpi, true)],
+        ),
+        ("IDN?IDN?|", &[(Read::Unknown, false)]),
+    ];
+    for (input, expected) in cases {
+        let mut framer = DualFramer::new();
+        let mut found = Vec::new();
+        for burst in input.split('|') {
+            framer.push(burst.as_bytes());
+            for _ in 0..2 {
+                while let Some(Frame::Message { bytes, terminated }) = framer.next() {
+                    found.push((
+                        read(std::str::from_utf8(bytes).unwrap(), terminated),
+                        terminated,
+                    ));
+                }
+                if framer.waiting_to_settle() {
+                    framer.settle();
+                }
+            }
+        }
+        assert_eq!(found, *expected, "{input:?}");
+    }
+}
+
+#[test]
+fn replies_of_the_dialect_fit_the_client() {
+    assert!(fits("/home/pi/Pictures/Captures") && fits(&"x".repeat(31)));
+    assert!(!fits(&"x".repeat(32)));
+    assert!([ACK, NAK, UNKNOWN].into_iter().all(fits));
 }
 
 #[test]

@@ -155,6 +155,11 @@ pub fn verdict(error: Option<&Error>) -> &'static str {
     }
 }
 
+/// True when the measurement program can read `reply` in one go: see [`MAX_REPLY`].
+pub fn fits(reply: &str) -> bool {
+    reply.len() <= MAX_REPLY
+}
+
 /// A common header, or a tree header that ends in a question mark.
 fn is_scpi_query(word: &[u8]) -> bool {
     word.starts_with(b"*")

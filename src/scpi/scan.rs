@@ -80,6 +80,13 @@ impl Scanner {
 
     /// Scans up to and including the next mark. Returns the bytes scanned and the mark, if one was reached.
     pub(super) fn scan(&mut self, bytes: &[u8]) -> (usize, Option<Mark>) {
+        let scanned = self.scan_to_mark(bytes);
+        #[cfg(test)]
+        SCANNED.with(|count| count.set(count.get() + scanned.0));
+        scanned
+    }
+
+    fn scan_to_mark(&mut self, bytes: &[u8]) -> (usize, Option<Mark>) {
         let mut at = 0;
         while at < bytes.len() {
             if let State::Block { left } = &mut self.state {
@@ -240,5 +247,61 @@ impl<'a> Iterator for UnitSplitter<'a> {
         });
         self.rest = more.then(|| &text[end + 1..]);
         Some(&text[..end])
+    }
+}
+
+#[cfg(test)]
+thread_local! {
+    /// Bytes scanned on this thread, for the tests that count work instead of timing it.
+    static SCANNED: std::cell::Cell<usize> = const { std::cell::Cell::new(0) };
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::framing::{Frame, LineFramer, MAX_MESSAGE};
+    use super::super::grammar::units;
+    use super::SCANNED;
+
+    /// Bytes scanned by `work`.
+    fn scanned(work: impl FnOnce()) -> usize {
+        let before = SCANNED.get();
+        work();
+        SCANNED.get() - before
+    }
+
+    #[test]
+    fn the_framer_scans_every_byte_once() {
+        let pipeline = b"SYST:ERR?;:CAM:CONF:SS \"x\",#15a\nb\nc\n".repeat(5000);
+        let long = [b"*ESE 1;".repeat(2000), b"\n".to_vec()].concat();
+        for input in [pipeline, long.repeat(20), vec![b'x'; 300_000]] {
+            for piece in [1, 100, input.len()] {
+                let work = scanned(|| {
+                    let mut framer = LineFramer::new();
+                    for chunk in input.chunks(piece) {
+                        framer.push(chunk);
+                        while let Some(Frame::Message { .. } | Frame::Overrun { .. }) =
+                            framer.next()
+                        {}
+                    }
+                });
+                assert_eq!(work, input.len());
+            }
+        }
+    }
+
+    #[test]
+    fn splitting_into_units_is_linear_even_with_open_parentheses() {
+        for unit in [
+            "*ESE 1;",
+            "A (;",
+            "A \"(\",(\";\");",
+            "A #15a;b;c;",
+            "A '",
+            ";",
+        ] {
+            let message = unit.repeat(MAX_MESSAGE / unit.len());
+            let work = scanned(|| assert!(units(message.as_bytes()).count() <= message.len()));
+            assert!(work <= 2 * message.len(), "{unit} took {work}");
+        }
     }
 }
