@@ -360,6 +360,19 @@ fn not_a_number_and_infinity_are_out_of_range() {
 }
 
 #[test]
+fn deep_nesting_is_refused_and_names_the_file() {
+    assert_eq!(
+        errors_of(&format!("a = {}", "[".repeat(100_000))),
+        "1:85: not valid TOML: cannot recurse further; max recursion depth met"
+    );
+    let errors = Config::from_text("f", &format!("[{}a]", "a.".repeat(10_000)), &sources("sim"));
+    assert_eq!(
+        errors.unwrap_err().to_string(),
+        "f: not valid TOML: recursion limit"
+    );
+}
+
+#[test]
 fn a_file_that_is_not_text_is_refused_with_the_place() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("f.toml");
