@@ -65,11 +65,11 @@ fn the_documented_file_holds_every_key_with_its_default() {
 
 #[test]
 fn the_documented_file_says_what_an_empty_one_does() {
-    let full = load(FULL).config;
-    let mut expected = Config::default();
-    // On the command line stands --board sim.
-    expected.board = "sim".into();
-    assert_eq!(full, expected);
+    let expected = Config {
+        board: "sim".into(), // it stands on the command line
+        ..Config::default()
+    };
+    assert_eq!(load(FULL).config, expected);
 }
 
 #[test]
@@ -357,6 +357,19 @@ fn not_a_number_and_infinity_are_out_of_range() {
         let errors = errors_of(&format!("[camera]\nfps = {word}"));
         assert!(errors.starts_with("2:7: "), "{word}: {errors}");
     }
+}
+
+#[test]
+fn deep_nesting_is_refused_and_names_the_file() {
+    assert_eq!(
+        errors_of(&format!("a = {}", "[".repeat(100_000))),
+        "1:85: not valid TOML: cannot recurse further; max recursion depth met"
+    );
+    let errors = Config::from_text("f", &format!("[{}a]", "a.".repeat(10_000)), &sources("sim"));
+    assert_eq!(
+        errors.unwrap_err().to_string(),
+        "f: not valid TOML: recursion limit"
+    );
 }
 
 #[test]

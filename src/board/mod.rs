@@ -173,10 +173,12 @@ pub struct Line {
 
 /// Pull resistor of a line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[allow(missing_docs)]
 pub enum Pull {
+    /// None: the line floats or is driven from outside.
     None,
+    /// To 3.3 V.
     Up,
+    /// To ground.
     Down,
 }
 

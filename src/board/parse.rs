@@ -234,6 +234,9 @@ fn header(root: &mut Fields<'_, '_>) -> BTreeMap<u8, HeaderLine> {
             fields.problem("pin", format!("pin {} is GPIO {other} already", line.pin));
         }
         match name.parse().ok().filter(|gpio| *gpio < 64) {
+            Some(gpio) if lines.contains_key(&gpio) => {
+                fields.problem("", format!("GPIO {gpio} is listed twice"));
+            }
             Some(gpio) => drop(lines.insert(gpio, line)),
             None => fields.problem("", "is not a BCM line (allowed: 0..63)"),
         }

@@ -52,7 +52,7 @@ Run the station in the foreground.
 Usage: outpost [serve] [FLAGS]
 
 Flags:
-  --config FILE      read settings from FILE instead of /etc/outpost/outpost.toml
+  --config FILE      settings to use instead of /etc/outpost/outpost.toml
   --board NAME|FILE  use this board profile instead of the one detected
                      (names: outpost boards)
   --state-dir DIR    keep RAM disk, images and data below DIR: for trials
@@ -70,7 +70,7 @@ Check settings and board without starting anything.
 Usage: outpost check [FLAGS]
 
 Flags:
-  --config FILE      read settings from FILE instead of /etc/outpost/outpost.toml
+  --config FILE      settings to use instead of /etc/outpost/outpost.toml
   --board NAME|FILE  check for this board profile instead of the one detected
                      (names: outpost boards)
   --state-dir DIR    as for outpost serve

@@ -115,9 +115,12 @@ impl Document {
 
     pub(crate) fn parse(&self) -> Result<Spanned<DeTable<'_>>, Problem> {
         DeTable::parse(&self.text).map_err(|error| {
-            let place = error.span().map(|span| self.place(span.start));
             let message = error.message().trim().replace('\n', ", ");
-            Problem::new(place, "", format!("not valid TOML: {message}"))
+            let text = format!("not valid TOML: {message}");
+            match error.span() {
+                Some(span) => Problem::new(Some(self.place(span.start)), "", text),
+                None => Problem::new(None, &self.file, text),
+            }
         })
     }
 
@@ -255,13 +258,16 @@ impl<'d> Reader<'d> {
             .collect()
     }
 
-    /// Every entry of this table as a table, with its name and place: for tables whose keys are data.
+    /// Every entry of this table as a table, with its name, in the order of the file: for tables whose keys are data.
     pub(crate) fn entries(&self, problems: &mut Vec<Problem>) -> Vec<(String, Reader<'d>)> {
-        self.table
-            .iter()
+        let mut entries: Vec<_> = self.table.iter().collect();
+        entries.sort_by_key(|(name, _)| name.span().start);
+        entries
+            .into_iter()
             .filter_map(|(name, value)| {
                 let name = name.get_ref().to_string();
-                let reader = self.enter(self.key(&name), value, value.span(), problems)?;
+                let path = self.key(&name.escape_debug().to_string());
+                let reader = self.enter(path, value, value.span(), problems)?;
                 Some((name, reader))
             })
             .collect()

@@ -21,12 +21,12 @@ pub struct Key {
     /// What it takes.
     pub kind: Kind,
     /// Its built-in default.
-    pub default: Default,
+    pub default: Literal,
 }
 
 /// A default as a constant.
 #[derive(Debug, Clone, Copy)]
-pub enum Default {
+pub enum Literal {
     /// `true` or `false`.
     Bool(bool),
     /// A whole number.
@@ -49,7 +49,7 @@ impl Key {
     }
 }
 
-impl Default {
+impl Literal {
     /// The default as TOML.
     pub fn value(self) -> Value {
         match self {
@@ -67,7 +67,7 @@ const fn bool(section: &'static str, name: &'static str, default: bool) -> Key {
         section,
         name,
         kind: Kind::Bool,
-        default: Default::Bool(default),
+        default: Literal::Bool(default),
     }
 }
 
@@ -82,7 +82,7 @@ const fn int(
         section,
         name,
         kind: Kind::Integer { min, max, unit },
-        default: Default::Integer(default),
+        default: Literal::Integer(default),
     }
 }
 
@@ -101,7 +101,7 @@ const fn float(
         section,
         name,
         kind: Kind::Float { min, max, unit },
-        default: Default::Float(default),
+        default: Literal::Float(default),
     }
 }
 
@@ -115,7 +115,7 @@ const fn choice(
         section,
         name,
         kind: Kind::Choice(words),
-        default: Default::Text(default),
+        default: Literal::Text(default),
     }
 }
 
@@ -130,7 +130,7 @@ const fn text(
         section,
         name,
         kind: Kind::Text { what, check },
-        default: Default::Text(default),
+        default: Literal::Text(default),
     }
 }
 
@@ -154,7 +154,7 @@ const fn path(
         section,
         name,
         kind: Kind::Path { empty },
-        default: Default::Text(default),
+        default: Literal::Text(default),
     }
 }
 
@@ -193,7 +193,7 @@ pub const KEYS: &[Key] = &[
         section: "camera",
         name: "formats",
         kind: Kind::Choices(&["raw", "npy", "fits", "tiff", "dng", "png"]),
-        default: Default::List("raw"),
+        default: Literal::List("raw"),
     },
     float("camera", "hang_timeout_s", 3.0, (0.1, 3600.0), "seconds"),
     bool("camera", "sim_paced", true),

@@ -177,7 +177,7 @@ impl Config {
     }
 }
 
-impl std::default::Default for Config {
+impl Default for Config {
     fn default() -> Self {
         let mut settings = Settings::built_in();
         settings.resolve();

@@ -140,13 +140,18 @@ pub enum CameraBackend {
 /// A file format of pictures.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Deserialize)]
 #[serde(rename_all = "lowercase")]
-#[allow(missing_docs)]
 pub enum ImageFormat {
+    /// Pickled NumPy array, as FE-PyCam2 writes it.
     Raw,
+    /// NumPy array.
     Npy,
+    /// FITS.
     Fits,
+    /// TIFF.
     Tiff,
+    /// Digital negative.
     Dng,
+    /// PNG.
     Png,
 }
 
@@ -224,10 +229,12 @@ pub enum TcamLink {
 /// `tcam.gain_mode`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
-#[allow(missing_docs)]
 pub enum GainMode {
+    /// Small range, fine steps.
     High,
+    /// Large range, coarse steps.
     Low,
+    /// The camera chooses by the scene.
     Auto,
 }
 
@@ -361,10 +368,12 @@ pub struct Tinycloud {
 /// `tinycloud.batch_mode`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "UPPERCASE")]
-#[allow(missing_docs)]
 pub enum BatchMode {
+    /// `LIVE`.
     Live,
+    /// `TEST`.
     Test,
+    /// `PASS`.
     Pass,
 }
 
