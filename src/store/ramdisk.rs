@@ -145,7 +145,8 @@ impl Reservation {
 
     /// Gives back `bytes` that have been written and so count as used from now on; at most what remains.
     ///
-    /// Pass the [`disk_size`] of a finished file.
+    /// Pass the [`disk_size`] of a finished file. Until then the file counts twice, as used and as reserved: others
+    /// may be refused a little early, but never is more promised than there is.
     pub fn consume(&mut self, bytes: u64) {
         let bytes = bytes.min(self.remaining);
         self.remaining -= bytes;
