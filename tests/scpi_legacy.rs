@@ -281,6 +281,8 @@ proptest! {
         with_header.extend(&message);
         for message in [&message, &with_header] {
             if let Grammar::Legacy { arguments, .. } = classify(message, terminated) {
+                let joined = arguments.iter().collect::<Vec<_>>().join(&b' ');
+                prop_assert_eq!(&joined, arguments.raw());
                 for i in 0..6 {
                     let _ = (arguments.integers(i), arguments.reals(i), arguments.prefix(i), arguments.boolean(i));
                 }

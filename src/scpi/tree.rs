@@ -132,7 +132,7 @@ impl<H> Tree<H> {
             parent = at;
             at = self
                 .descend(at, node)
-                .map_err(|e| e.with(header.detail()))?;
+                .map_err(|e| e.with(header.to_string()))?;
         }
         let found = &self.nodes[at.node];
         let command = if header.is_query() {
@@ -140,7 +140,7 @@ impl<H> Tree<H> {
         } else {
             found.command
         };
-        let command = command.ok_or_else(|| Error::new(-113).with(header.detail()))?;
+        let command = command.ok_or_else(|| Error::new(-113).with(header.to_string()))?;
         if !header.is_common() {
             *path = parent;
         }
