@@ -264,7 +264,7 @@ fn check_reports_conflicts_and_warnings() {
     assert_eq!(
         verdict,
         [
-            "1 conflict: the station cannot run so.",
+            "1 conflict.",
             "conflict: tcam.spi_hz: 8000000 is above the 7200000 hertz that the thermal camera bears",
             "warning: storage.sdcard: /media/a-card-with-a-rather-long-name is 37 bytes long; \
              FE-PyCam2 clients see only the first 31 bytes of a path",
