@@ -95,27 +95,6 @@ impl<H> Tree<H> {
         self.tables.iter().copied().flatten()
     }
 
-    /// The rows of a header given as text, in its short or long form; with or without question mark both its
-    /// command and its query.
-    ///
-    /// # Errors
-    /// -113 when there is neither, and those of a malformed header.
-    pub fn named(&self, header: &str) -> Result<Vec<&'static Command<H>>, Error> {
-        let header = header.trim().trim_end_matches('?');
-        let mut rows = Vec::new();
-        for text in [header.to_owned(), format!("{header}?")] {
-            let (parsed, _) = Header::parse(text.as_bytes())?;
-            rows.extend(
-                self.find(&mut PathState::default(), &parsed)
-                    .map(|found| found.command),
-            );
-        }
-        if rows.is_empty() {
-            return Err(Error::new(-113).with(header));
-        }
-        Ok(rows)
-    }
-
     /// Finds the command of a header and moves the path.
     ///
     /// # Errors

@@ -318,15 +318,18 @@ impl Session {
         }
     }
 
-    /// Sends what the message has answered so far, then the data of a block.
+    /// Sends what the message has answered so far together with the data of a block. A block that fits one piece
+    /// stays in the reply and goes out with its terminator: clients that receive once get it whole.
     async fn send_tail(&mut self, tail: Tail) -> io::Result<()> {
-        self.connection.send(self.context.reply.bytes())?;
-        self.context.reply.continue_after_sending();
         match tail {
             Tail::Bytes(bytes, _permit) => {
-                for piece in bytes.chunks(FILE_CHUNK) {
-                    self.connection.send(piece)?;
-                    self.connection.flush(OUTPUT_LIMIT).await?;
+                let mut pieces = bytes.chunks(FILE_CHUNK);
+                if let Some(first) = pieces.next() {
+                    self.context.reply.raw().extend_from_slice(first);
+                }
+                for piece in pieces {
+                    self.send_part().await?;
+                    self.context.reply.raw().extend_from_slice(piece);
                 }
                 Ok(())
             }
@@ -337,22 +340,32 @@ impl Session {
     async fn send_file(&mut self, stored: StoredFile) -> io::Result<()> {
         let pool = self.context.services.pool.clone();
         let (mut file, mut left) = (stored.file, stored.size);
-        let mut chunk = vec![0; FILE_CHUNK];
+        let mut chunk = Vec::new();
         while left > 0 {
-            let want = usize::try_from(left).unwrap_or(FILE_CHUNK).min(FILE_CHUNK);
+            if !chunk.is_empty() {
+                self.send_part().await?;
+            }
+            let want = left.min(FILE_CHUNK as u64) as usize;
             let read = pool.run(move || {
-                let result = io::Read::read_exact(&mut file, &mut chunk[..want]);
+                chunk.resize(want, 0);
+                let result = io::Read::read_exact(&mut file, &mut chunk);
                 (file, chunk, result)
             });
             let result;
             (file, chunk, result) = read.await.map_err(io::Error::other)?;
             // A file cut short under our hands leaves a block that cannot be completed: only closing is honest.
             result?;
-            self.connection.send(&chunk[..want])?;
-            self.connection.flush(OUTPUT_LIMIT).await?;
+            self.context.reply.raw().extend_from_slice(&chunk);
             left -= want as u64;
         }
         Ok(())
+    }
+
+    /// Sends a part of a message that is too large for one write.
+    async fn send_part(&mut self) -> io::Result<()> {
+        self.connection.send(self.context.reply.bytes())?;
+        self.context.reply.continue_after_sending();
+        self.connection.flush(OUTPUT_LIMIT).await
     }
 
     fn fail(&self, error: Error) {

@@ -219,11 +219,15 @@ fn headers(context: &mut Context, _: &Args<'_>) -> Result<(), Error> {
 }
 
 fn syntax(context: &mut Context, args: &Args<'_>) -> Result<(), Error> {
-    let rows = context.services.tree.named(args.text(0))?;
-    let lines: Vec<String> = rows
+    let (command, query) = context.services.tree.forms(args.text(0));
+    let lines: Vec<String> = [command, query]
         .iter()
+        .flatten()
         .map(|row| format!("{}: {}", help::syntax(row), row.help))
         .collect();
+    if lines.is_empty() {
+        return Err(Error::new(-113).with(args.text(0)));
+    }
     context.reply.string(&lines.join("; "));
     Ok(())
 }
