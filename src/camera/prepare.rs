@@ -138,7 +138,10 @@ fn check_prefix(prefix: &str) -> Result<(), CameraError> {
         || prefix.starts_with('.')
         || !prefix.chars().all(plain)
     {
-        return Err(CameraError::Prefix(prefix.chars().take(40).collect()));
+        return Err(CameraError::Prefix {
+            prefix: prefix.chars().take(40).collect(),
+            limit: PREFIX_LIMIT,
+        });
     }
     Ok(())
 }

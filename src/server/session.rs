@@ -1,6 +1,5 @@
 //! One client connection: its status model, its output, and the messages it sends, one after the other.
 
-use std::cell::{Cell, RefCell};
 use std::io;
 use std::net::TcpStream;
 use std::panic::AssertUnwindSafe;
@@ -12,18 +11,16 @@ use smol::Async;
 
 use super::commands::{self, Handler};
 use super::connection::{Connection, OUTPUT_LIMIT};
+use super::context::{Context, SessionState, Tail};
 use super::dialect::{self, Answer};
-use super::errors::scpi_error;
 use super::listener::Protocol;
 use super::services::Services;
-use crate::base::conditions::{News, Observer, Register};
-use crate::base::jobs::Job;
 use crate::scpi::dual::DualFramer;
 use crate::scpi::framing::{Frame, LineFramer};
 use crate::scpi::grammar::{self, Unit};
 use crate::scpi::legacy::{self, Grammar};
 use crate::scpi::tree::PathState;
-use crate::scpi::{Error, Reply, Status};
+use crate::scpi::{Error, Reply};
 use crate::store::StoredFile;
 
 /// Messages run in a row before others get their turn.
@@ -32,61 +29,6 @@ const TURN: u32 = 32;
 const FAREWELL: Duration = Duration::from_secs(2);
 /// Piece in which files are sent.
 const FILE_CHUNK: usize = 256 * 1024;
-
-/// What belongs to a connection and outlives a single command.
-#[derive(Default)]
-pub struct SessionState {
-    pub(super) status: RefCell<Status>,
-    /// Overlapped operations this connection started.
-    jobs: RefCell<Vec<Job>>,
-    /// Id of the newest one, 0 before the first.
-    pub(super) last_job: Cell<u32>,
-    /// Counts `*OPC` and what cancels it, so that an old watcher does not answer for a new one.
-    pub(super) completion: Cell<u64>,
-}
-
-impl SessionState {
-    /// Unfinished operations of this connection.
-    pub(super) fn pending_jobs(&self) -> Vec<Job> {
-        let mut jobs = self.jobs.borrow_mut();
-        jobs.retain(|job| !job.state().is_over());
-        jobs.clone()
-    }
-
-    pub(super) fn add_job(&self, job: Job) {
-        self.last_job.set(job.id());
-        self.pending_jobs();
-        self.jobs.borrow_mut().push(job);
-    }
-}
-
-impl Observer for SessionState {
-    fn note(&self, news: &News<'_>) {
-        let mut status = self.status.borrow_mut();
-        match *news {
-            News::Changed(Register::Operation, was, is) => status.oper.note_condition(was, is),
-            News::Changed(Register::Questionable, was, is) => status.ques.note_condition(was, is),
-            News::Fault(failure) => status.fault(scpi_error(failure)),
-        }
-    }
-}
-
-/// What a handler works with.
-pub struct Context {
-    pub(super) services: Rc<Services>,
-    pub(super) session: Rc<SessionState>,
-    pub(super) reply: Reply,
-    /// Data that follow the block header the handler wrote.
-    pub(super) tail: Option<Tail>,
-    /// Earlier replies of this connection are still unsent.
-    pub(super) output_waits: bool,
-}
-
-/// Data of a block too large to be copied into the reply.
-pub enum Tail {
-    File(StoredFile),
-    Bytes(Vec<u8>, smol::lock::SemaphoreGuardArc),
-}
 
 enum Framer {
     Line(LineFramer),
