@@ -13,6 +13,7 @@ mod values;
 use std::path::{Path, PathBuf};
 
 use crate::board::{self, Detected, DeviceTree, Profile};
+use crate::scpi::legacy::MAX_REPLY;
 pub use document::{ConfigErrors, Place, Problem};
 pub(crate) use document::{Document, Found, Reader, nearest};
 pub use kind::Kind;
@@ -34,9 +35,6 @@ const NOT_BUILT: [&str; 7] = [
     "bitscope",
     "tinycloud",
 ];
-
-/// Longest path an FE-PyCam2 client can receive, in bytes.
-const LEGACY_REPLY_BYTES: usize = 31;
 
 /// Where settings come from.
 #[derive(Debug, Clone)]
@@ -304,10 +302,10 @@ fn warnings(config: &Config) -> Vec<String> {
         .into_iter()
         .filter_map(|(key, path)| {
             let length = path.as_os_str().len();
-            (length > LEGACY_REPLY_BYTES).then(|| {
+            (length > MAX_REPLY).then(|| {
                 format!(
                     "{key}: {} is {length} bytes long; FE-PyCam2 clients see only the first \
-                     {LEGACY_REPLY_BYTES} bytes of a path",
+                     {MAX_REPLY} bytes of a path",
                     path.display()
                 )
             })

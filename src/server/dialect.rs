@@ -74,7 +74,7 @@ pub(super) async fn run(
 
 async fn capture(camera: &Camera, arguments: Arguments<'_>) -> Result<Answer, Error> {
     let order = CaptureOrder {
-        prefix: arguments.prefix(0)?.to_owned(),
+        prefix: arguments.text(0)?.to_owned(),
         exposures_us: arguments.integers(1)?,
         pictures: u32::try_from(arguments.integer(2)?.max(0)).unwrap_or(u32::MAX),
         log: {
