@@ -93,7 +93,7 @@ pub enum CameraError {
     #[error(transparent)]
     Pool(#[from] Failure),
     /// The image worker ended.
-    #[error("the image worker ended")]
+    #[error("the image worker met a bug in Outpost")]
     WorkerEnded,
     /// The user ended it.
     #[error("ended by the user")]

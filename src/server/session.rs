@@ -23,7 +23,7 @@ use crate::scpi::tree::PathState;
 use crate::scpi::{Error, Reply};
 use crate::store::StoredFile;
 
-/// Messages run in a row before others get their turn.
+/// Messages and units run in a row before others get their turn.
 const TURN: u32 = 32;
 /// Time for the last replies when the station stops.
 const FAREWELL: Duration = Duration::from_secs(2);
@@ -57,6 +57,7 @@ pub(super) async fn serve(stream: Async<TcpStream>, services: Rc<Services>, prot
         Protocol::Legacy => Framer::Dual(DualFramer::new()),
     };
     let mut session = Session {
+        in_a_row: 0,
         protocol,
         connection,
         context,
@@ -73,6 +74,8 @@ pub(super) async fn serve(stream: Async<TcpStream>, services: Rc<Services>, prot
 }
 
 struct Session {
+    /// Messages and units run since others had their turn.
+    in_a_row: u32,
     protocol: Protocol,
     connection: Connection,
     context: Context,
@@ -83,17 +86,13 @@ impl Session {
         let shutdown = self.context.services.shutdown.clone();
         let settle = self.context.services.legacy_settle;
         let mut ended = false;
-        let mut in_a_row = 0;
         loop {
             while let Some(frame) = framer.next() {
                 if let Flow::Close = self.handle(frame).await? {
                     return self.farewell().await;
                 }
                 self.connection.flush(OUTPUT_LIMIT).await?;
-                in_a_row += 1;
-                if in_a_row % TURN == 0 {
-                    smol::future::yield_now().await;
-                }
+                self.take_turn().await;
                 if shutdown.is_given() {
                     return self.farewell().await;
                 }
@@ -112,6 +111,15 @@ impl Session {
                 Some(Ok(Some(bytes))) => framer.push(bytes),
                 Some(Err(error)) => return Err(error),
             }
+        }
+    }
+
+    /// Lets others run once in a while, however much this client sends at a time.
+    async fn take_turn(&mut self) {
+        self.in_a_row += 1;
+        if self.in_a_row >= TURN {
+            self.in_a_row = 0;
+            smol::future::yield_now().await;
         }
     }
 
@@ -236,6 +244,10 @@ impl Session {
             if let Some(tail) = self.context.tail.take() {
                 self.send_tail(tail).await?;
             }
+            if self.context.reply.bytes().len() > OUTPUT_LIMIT {
+                self.send_part().await?;
+            }
+            self.take_turn().await;
         }
         Ok(first)
     }
