@@ -31,10 +31,7 @@ const QUERY_PAUSE: Duration = Duration::from_millis(2);
 fn main() {
     support::print_machine();
     let station = Station::start();
-    let mut camera = Camera {
-        client: Client::connect(station.scpi),
-        station: &station,
-    };
+    let mut camera = Camera::new(&station);
     camera.wall();
     camera.cpu();
     camera.overlap();
@@ -56,7 +53,13 @@ struct Sequence {
     saving: Duration,
 }
 
-impl Camera<'_> {
+impl<'a> Camera<'a> {
+    fn new(station: &'a Station) -> Self {
+        let mut client = Client::connect(station.scpi);
+        client.wait_for_camera();
+        Self { client, station }
+    }
+
     /// Sequence times when the first exposure is in effect already, and when it is not.
     fn wall(&mut self) {
         self.client.set("SRV:IMG:SRNK 1");
@@ -165,18 +168,15 @@ fn saving_s(line: &str) -> f64 {
     field.expect("tSav").parse().expect("seconds")
 }
 
-/// `*IDN?` from another connection while sequences run, the whole process on one core.
+/// `*IDN?` from another connection while sequences run, the whole process on one core, and the clients too.
 fn queries_meanwhile() {
+    support::pin(0);
     for (name, command) in [
         ("binned 2x2", "SRV:IMG:DBAY 1;:SRV:IMG:SRNK 1"),
         ("packed bytes", "SRV:IMG:SRNK 0;:SRV:IMG:DBAY 0"),
     ] {
         let station = Station::start();
-        station.pin(0);
-        let mut camera = Camera {
-            client: Client::connect(station.scpi),
-            station: &station,
-        };
+        let mut camera = Camera::new(&station);
         camera.client.set(command);
         camera.sequence();
         let over = AtomicBool::new(false);

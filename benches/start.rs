@@ -85,6 +85,7 @@ fn idle_cpu(station: &Station, state: &str) {
 
 fn use_camera(station: &Station) {
     let mut client = Client::connect(station.scpi);
+    client.wait_for_camera();
     client.set("SRV:IMG:DBAY 1");
     assert_eq!(
         client.ask(b"CAP:SEQFET \"b\",(1000),4,30,1;*OPC?\n"),

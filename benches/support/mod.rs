@@ -21,7 +21,7 @@ const REPLY_LIMIT: Duration = Duration::from_secs(30);
 const TICKS_PER_SECOND: f64 = 100.0;
 const CONFIG: &str = "\
 board = \"sim\"
-log = \"warn\"
+log = \"error\"
 [scpi]
 port = 0
 legacy_port = 0
@@ -112,25 +112,8 @@ impl Station {
     }
 
     pub fn threads(&self) -> usize {
-        self.tasks().len()
-    }
-
-    /// Keeps all threads, and those they start, on one core.
-    pub fn pin(&self, core: usize) {
-        let mut cores = CpuSet::new();
-        cores.set(core);
-        for task in self.tasks() {
-            sched_setaffinity(Pid::from_raw(task), &cores).expect("a core of this machine");
-        }
-    }
-
-    fn tasks(&self) -> Vec<i32> {
-        let folder = fs::read_dir(format!("/proc/{}/task", self.child.id())).expect("it runs");
-        let name = |entry: std::io::Result<fs::DirEntry>| {
-            let name = entry.expect("readable").file_name();
-            name.to_str().and_then(|name| name.parse().ok())
-        };
-        folder.filter_map(name).collect()
+        let tasks = fs::read_dir(format!("/proc/{}/task", self.child.id()));
+        tasks.expect("it runs").count()
     }
 
     fn proc(&self, file: &str) -> String {
@@ -149,6 +132,13 @@ impl Drop for Station {
 /// The program under test.
 pub fn binary() -> &'static str {
     env!("CARGO_BIN_EXE_outpost")
+}
+
+/// Keeps this thread, and the threads and programs it starts from now on, on one core.
+pub fn pin(core: usize) {
+    let mut cores = CpuSet::new();
+    cores.set(core);
+    sched_setaffinity(None, &cores).expect("a core of this machine");
 }
 
 /// A client as plain as most are: a blocking socket, one question, one answer.
@@ -193,6 +183,14 @@ impl Client {
         let took = begun.elapsed();
         assert_eq!(got, answer, "{}", String::from_utf8_lossy(message));
         took
+    }
+
+    /// Waits until the camera is open: `ready` means no more than that the ports accept.
+    pub fn wait_for_camera(&mut self) {
+        let begun = Instant::now();
+        while self.ask(b"*CLS;:CAM:CONF:FR 10;:SYST:ERR?\n") != b"0,\"No error\"\n" {
+            assert!(begun.elapsed() < REPLY_LIMIT, "the camera does not come up");
+        }
     }
 
     /// Sends a setting and makes sure that it was taken.
