@@ -211,8 +211,8 @@ impl<'a> Capture<'a> {
         while self.stream.in_flight() < info.max_in_flight
             && self.stream.in_flight() + self.saving <= info.max_in_flight
         {
-            let shows_in = self.stream.next_id() + u64::from(info.control_latency_frames);
-            let Some(exposure) = self.plan.next_exposure(shows_in) else {
+            let latency = u64::from(info.control_latency_frames);
+            let Some(exposure) = self.plan.next_exposure(self.stream.next_id(), latency) else {
                 break;
             };
             let controls = Controls {
