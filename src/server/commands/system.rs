@@ -219,7 +219,9 @@ fn headers(context: &mut Context, _: &Args<'_>) -> Result<(), Error> {
 }
 
 fn syntax(context: &mut Context, args: &Args<'_>) -> Result<(), Error> {
-    let rows = context.services.tree.named(args.text(0))?;
+    // SYSTem:HELP:HEADers? lists nodes that may be left out in brackets; such a line is as good a name.
+    let header = args.text(0).replace(['[', ']'], "");
+    let rows = context.services.tree.named(&header)?;
     let lines: Vec<String> = rows
         .iter()
         .map(|row| format!("{}: {}", help::syntax(row), row.help))
