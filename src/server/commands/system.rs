@@ -368,16 +368,13 @@ fn clear_faults(context: &mut Context, _: &Args<'_>) -> Result<(), Error> {
 pub(super) fn adopt(context: &Context, job: &Job) {
     context.session.add_job(job.clone());
     let session = std::rc::Rc::downgrade(&context.session);
-    let job = job.clone();
-    let watch = async move {
-        job.over().await;
-        if let JobState::Failed(failure) = job.state()
+    job.at_end(move |state| {
+        if let JobState::Failed(failure) = state
             && let Some(session) = session.upgrade()
         {
-            session.status.borrow_mut().error(failure.into());
+            session.status.borrow_mut().error(failure.clone().into());
         }
-    };
-    context.services.executor.spawn(watch).detach();
+    });
 }
 
 /// Names of several words, in any number: a list parameter of words.
