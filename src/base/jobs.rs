@@ -53,7 +53,6 @@ impl JobState {
 #[derive(Debug, Clone)]
 pub struct Job(Rc<Inner>);
 
-#[derive(Debug)]
 struct Inner {
     id: u32,
     name: String,
@@ -66,7 +65,10 @@ struct Inner {
     abort: channel::Receiver<()>,
     over_sender: channel::Sender<()>,
     over: channel::Receiver<()>,
+    at_end: RefCell<Vec<Listener>>,
 }
+
+type Listener = Box<dyn FnOnce(&JobState)>;
 
 /// Progress and abort flag of a job, for the threads that do its work.
 #[derive(Debug, Clone, Default)]
@@ -147,6 +149,7 @@ impl Jobs {
             abort,
             over_sender,
             over,
+            at_end: RefCell::default(),
         }));
         let mut book = self.book.borrow_mut();
         if book.iter().filter(|job| job.state().is_over()).count() >= FINISHED_KEPT
@@ -190,6 +193,14 @@ impl Jobs {
     }
 }
 
+impl std::fmt::Debug for Inner {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let mut job = f.debug_struct("Job");
+        job.field("id", &self.id).field("name", &self.name);
+        job.field("state", &self.state).finish_non_exhaustive()
+    }
+}
+
 impl Job {
     /// Number of the job, unique while remembered.
     pub fn id(&self) -> u32 {
@@ -227,8 +238,20 @@ impl Job {
             Err(_) if self.is_aborted() => JobState::Aborted,
             Err(failure) => JobState::Failed(failure),
         };
+        for tell in self.0.at_end.take() {
+            tell(&state);
+        }
         self.0.state.replace(state);
         self.0.over_sender.close();
+    }
+
+    /// Runs `tell` when the job ends, before anybody else can see that it has; at once if it has ended already.
+    pub fn at_end(&self, tell: impl FnOnce(&JobState) + 'static) {
+        let state = self.state();
+        match state.is_over() {
+            true => tell(&state),
+            false => self.0.at_end.borrow_mut().push(Box::new(tell)),
+        }
     }
 
     /// Asks it to end soon.

@@ -191,20 +191,15 @@ fn version(context: &mut Context, _: &Args<'_>) -> Result<(), Error> {
 }
 
 fn headers(context: &mut Context, _: &Args<'_>) -> Result<(), Error> {
-    let list = help::headers(
-        context
-            .services
-            .tree
-            .commands()
-            .collect::<Vec<_>>()
-            .into_iter(),
-    );
+    let list = help::headers(context.services.tree.commands());
     context.reply.block(list.as_bytes());
     Ok(())
 }
 
 fn syntax(context: &mut Context, args: &Args<'_>) -> Result<(), Error> {
-    let (command, query) = context.services.tree.forms(args.text(0));
+    // SYSTem:HELP:HEADers? lists nodes that may be left out in brackets; such a line is as good a name.
+    let header = args.text(0).replace(['[', ']'], "");
+    let (command, query) = context.services.tree.forms(&header);
     let lines: Vec<String> = [command, query]
         .iter()
         .flatten()
@@ -355,16 +350,13 @@ fn clear_faults(context: &mut Context, _: &Args<'_>) -> Result<(), Error> {
 pub(super) fn adopt(context: &Context, job: &Job) {
     context.session.add_job(job.clone());
     let session = std::rc::Rc::downgrade(&context.session);
-    let job = job.clone();
-    let watch = async move {
-        job.over().await;
-        if let JobState::Failed(failure) = job.state()
+    job.at_end(move |state| {
+        if let JobState::Failed(failure) = state
             && let Some(session) = session.upgrade()
         {
-            session.status.borrow_mut().error(failure.into());
+            session.status.borrow_mut().error(failure.clone().into());
         }
-    };
-    context.services.executor.spawn(watch).detach();
+    });
 }
 
 /// Names of several words, in any number: a list parameter of words.

@@ -1,0 +1,18 @@
+//! The whole station as its clients see it: the built program with its own folder and ports, and what comes over the wire.
+
+#[path = "station/camera.rs"]
+mod camera;
+#[path = "station/client.rs"]
+mod client;
+#[path = "station/clients.rs"]
+mod clients;
+#[path = "station/files.rs"]
+mod files;
+#[path = "station/framing.rs"]
+mod framing;
+#[path = "station/harness.rs"]
+mod harness;
+#[path = "station/legacy_session.rs"]
+mod legacy_session;
+#[path = "station/status.rs"]
+mod status;
