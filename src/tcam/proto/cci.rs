@@ -6,9 +6,6 @@
 
 use base64_simd::STANDARD;
 
-use super::telemetry::FluxLinear;
-use super::temperature::CentiKelvin;
-
 /// The most words of one exchange. Above it a camera returns stale data, far above it nothing at all.
 pub const MAX_WORDS: usize = 512;
 
@@ -48,7 +45,7 @@ impl CciCommand {
     pub const PART_NUMBER: Self = Self(0x481C);
     /// Radiometry enable.
     pub const RADIOMETRY_ENABLE: Self = Self(0x4E10);
-    /// Emissivity and what else is corrected for: see [`FluxLinear`].
+    /// Emissivity and what else is corrected for: see [`super::flux::FluxLinear`].
     pub const FLUX_LINEAR: Self = Self(0x4EBC);
     /// TLinear enable.
     pub const TLINEAR_ENABLE: Self = Self(0x4EC0);
@@ -287,35 +284,4 @@ pub fn words_from_base64(text: &str) -> Result<Vec<u16>, CciError> {
 pub fn words_to_base64(words: &[u16]) -> String {
     let bytes: Vec<u8> = words.iter().flat_map(|word| word.to_le_bytes()).collect();
     STANDARD.encode_to_string(bytes)
-}
-
-impl FluxLinear {
-    /// As register 0x4EBC has it: emissivity, background, window transmission and temperature, atmosphere
-    /// transmission and temperature, window reflection and reflected temperature.
-    pub fn cci_words(&self) -> [u16; 8] {
-        [
-            self.emissivity,
-            self.background.0,
-            self.window_transmission,
-            self.window.0,
-            self.atmosphere_transmission,
-            self.atmosphere.0,
-            self.window_reflection,
-            self.window_reflected.0,
-        ]
-    }
-
-    /// From the words of register 0x4EBC.
-    pub fn from_cci_words(words: [u16; 8]) -> Self {
-        Self {
-            emissivity: words[0],
-            background: CentiKelvin(words[1]),
-            window_transmission: words[2],
-            window: CentiKelvin(words[3]),
-            atmosphere_transmission: words[4],
-            atmosphere: CentiKelvin(words[5]),
-            window_reflection: words[6],
-            window_reflected: CentiKelvin(words[7]),
-        }
-    }
 }

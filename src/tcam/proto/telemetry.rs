@@ -3,12 +3,12 @@
 //! Quantities of 32 bits have their low word first. Reserved words hold anything; they are not interpreted, and
 //! encoding leaves them as they are.
 
+use super::flux::FluxLinear;
+use super::gain::{Gain, GainMode};
 use super::image::TelemetryWords;
+use super::spot::{Spot, SpotArea};
 use super::temperature::{CentiKelvin, Resolution, SpotCelsius};
 use super::{COLUMNS, ROWS};
-
-/// The scale of emissivity, transmission and reflection words: 8192 is 100 %.
-pub const FULL_SCALE: u16 = 8192;
 
 /// First words of the fields.
 mod word {
@@ -56,46 +56,6 @@ mod word {
     pub const SPOT_MIN: usize = 212;
     pub const SPOT_POPULATION: usize = 213;
     pub const SPOT_AREA: usize = 214;
-}
-
-/// Gain mode of the Lepton: its range and its resolution.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum GainMode {
-    /// 0: up to about 140 degrees Celsius, 0.01 K.
-    High,
-    /// 1: up to about 450 degrees Celsius, 0.1 K.
-    Low,
-    /// 2: the Lepton chooses.
-    Auto,
-    /// Anything else. Firmware 3.2 stores a negative number if it is sent one: never send it.
-    Unknown(i32),
-}
-
-impl GainMode {
-    /// By its number.
-    pub fn from_wire(number: i32) -> Self {
-        match number {
-            0 => Self::High,
-            1 => Self::Low,
-            2 => Self::Auto,
-            other => Self::Unknown(other),
-        }
-    }
-
-    /// Its number.
-    pub fn to_wire(self) -> i32 {
-        match self {
-            Self::High => 0,
-            Self::Low => 1,
-            Self::Auto => 2,
-            Self::Unknown(other) => other,
-        }
-    }
-
-    /// As a telemetry word holds it.
-    fn to_word(self) -> u16 {
-        self.to_wire() as u16
-    }
 }
 
 /// Where the flat-field correction is. No images come while the shutter is closed, for about a second.
@@ -196,164 +156,6 @@ pub enum PixelKind {
     Agc,
     /// 14-bit counts of the sensor: a Lepton 3.0, or radiometry off.
     RawCounts,
-}
-
-/// A rectangle of pixels, bounds inclusive, in the camera's order: rows and columns.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct SpotArea {
-    /// First row.
-    pub row1: u16,
-    /// First column.
-    pub col1: u16,
-    /// Last row.
-    pub row2: u16,
-    /// Last column.
-    pub col2: u16,
-}
-
-impl SpotArea {
-    /// The middle four pixels, as after power-on.
-    pub const CENTER: Self = Self {
-        row1: 59,
-        col1: 79,
-        row2: 60,
-        col2: 80,
-    };
-
-    /// Clamped as the camera does: r1 0 to 118, c1 0 to 158, r2 from r1 + 1 to 119, c2 from c1 + 1 to 159.
-    pub fn clamped(row1: i32, col1: i32, row2: i32, col2: i32) -> Self {
-        let (last_row, last_col) = (ROWS as i32 - 1, COLUMNS as i32 - 1);
-        let row1 = row1.clamp(0, last_row - 1);
-        let col1 = col1.clamp(0, last_col - 1);
-        Self {
-            row1: row1 as u16,
-            col1: col1 as u16,
-            row2: row2.clamp(row1 + 1, last_row) as u16,
-            col2: col2.clamp(col1 + 1, last_col) as u16,
-        }
-    }
-
-    /// As four words: row1, col1, row2, col2.
-    pub fn words(&self) -> [u16; 4] {
-        [self.row1, self.col1, self.row2, self.col2]
-    }
-
-    /// From four words: row1, col1, row2, col2.
-    pub fn from_words([row1, col1, row2, col2]: [u16; 4]) -> Self {
-        Self {
-            row1,
-            col1,
-            row2,
-            col2,
-        }
-    }
-}
-
-/// The spot meter: counts at the frame's resolution, kelvin even when AGC is on, except on a Lepton 3.0.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Spot {
-    /// Mean, truncated.
-    pub mean: u16,
-    /// Greatest.
-    pub max: u16,
-    /// Least.
-    pub min: u16,
-    /// Pixels in the area.
-    pub population: u16,
-    /// Where.
-    pub area: SpotArea,
-}
-
-/// What the Lepton corrects the scene for. Emissivity, transmission and reflection: 8192 is 100 %.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct FluxLinear {
-    /// Emissivity of the scene.
-    pub emissivity: u16,
-    /// Temperature of what the scene reflects.
-    pub background: CentiKelvin,
-    /// Transmission of the atmosphere.
-    pub atmosphere_transmission: u16,
-    /// Temperature of the atmosphere.
-    pub atmosphere: CentiKelvin,
-    /// Transmission of the window.
-    pub window_transmission: u16,
-    /// Reflection of the window.
-    pub window_reflection: u16,
-    /// Temperature of the window.
-    pub window: CentiKelvin,
-    /// Temperature of what the window reflects.
-    pub window_reflected: CentiKelvin,
-}
-
-impl Default for FluxLinear {
-    fn default() -> Self {
-        let room = CentiKelvin(29_515);
-        Self {
-            emissivity: FULL_SCALE,
-            background: room,
-            atmosphere_transmission: FULL_SCALE,
-            atmosphere: room,
-            window_transmission: FULL_SCALE,
-            window_reflection: 0,
-            window: room,
-            window_reflected: room,
-        }
-    }
-}
-
-impl FluxLinear {
-    /// Emissivity in percent, rounded to the nearest.
-    pub fn emissivity_percent(&self) -> u8 {
-        let percent = (u32::from(self.emissivity) * 100 + 4096) / 8192;
-        percent.min(u8::MAX.into()) as u8
-    }
-
-    /// The word that the camera writes for a percentage: floor(percent * 8192 / 100).
-    pub fn emissivity_word(percent: u8) -> u16 {
-        (u32::from(percent) * 8192 / 100) as u16
-    }
-}
-
-/// Gain mode and the rules of its automatic choice.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Gain {
-    /// As set.
-    pub mode: GainMode,
-    /// In effect: high or low.
-    pub effective: GainMode,
-    /// Wanted next.
-    pub desired: GainMode,
-    /// High to low above this, degrees Celsius.
-    pub high_to_low_c: u16,
-    /// Low to high below this, degrees Celsius.
-    pub low_to_high_c: u16,
-    /// High to low above this, kelvin.
-    pub high_to_low_k: u16,
-    /// Low to high below this, kelvin.
-    pub low_to_high_k: u16,
-    /// High to low if that many percent of the pixels are above.
-    pub high_to_low_percent: u16,
-    /// Low to high if that many percent of the pixels are below.
-    pub low_to_high_percent: u16,
-    /// Pixels that count: start row, start column, end row, end column.
-    pub roi: SpotArea,
-}
-
-impl Default for Gain {
-    fn default() -> Self {
-        Self {
-            mode: GainMode::High,
-            effective: GainMode::High,
-            desired: GainMode::High,
-            high_to_low_c: 115,
-            low_to_high_c: 85,
-            high_to_low_k: 388,
-            low_to_high_k: 358,
-            high_to_low_percent: 25,
-            low_to_high_percent: 90,
-            roi: SpotArea::from_words([0, 0, ROWS as u16 - 1, COLUMNS as u16 - 1]),
-        }
-    }
 }
 
 /// The telemetry of one frame.
