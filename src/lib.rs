@@ -26,3 +26,4 @@ pub mod raw;
 pub mod scpi;
 pub mod server;
 pub mod store;
+pub mod tcam;
