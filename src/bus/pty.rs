@@ -14,7 +14,7 @@ use std::os::fd::OwnedFd;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use futures_lite::io::{AsyncRead, AsyncWrite};
 use rustix::fs::{Mode, OFlags};
@@ -49,8 +49,7 @@ pub enum PtyError {
 #[derive(Debug)]
 pub struct Pty {
     master: Async<File>,
-    // Held open, never used: see the module's text.
-    _slave: OwnedFd,
+    slave: OwnedFd,
     path: PathBuf,
     link: Option<PathBuf>,
 }
@@ -69,7 +68,7 @@ impl Pty {
         }
         Ok(Self {
             master,
-            _slave: slave,
+            slave,
             path,
             link: link.map(Path::to_owned),
         })
@@ -107,7 +106,11 @@ impl AsyncRead for Pty {
         cx: &mut Context<'_>,
         buffer: &mut [u8],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.master).poll_read(cx, buffer)
+        let count = ready!(Pin::new(&mut self.master).poll_read(cx, buffer))?;
+        // Exclusive access ends with the last close, which never comes while the slave is held here: a driver that
+        // was killed would lock its successor out. Ours are kept apart by their file locks as well.
+        let _ = rustix::termios::ioctl_tiocnxcl(&self.slave);
+        Poll::Ready(Ok(count))
     }
 }
 

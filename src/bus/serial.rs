@@ -20,7 +20,7 @@ use std::time::Duration;
 
 use async_compat::Compat;
 use futures_lite::io::{AsyncRead, AsyncWrite};
-use rustix::fs::OFlags;
+use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 use tokio_serial::{ClearBuffer, SerialPort, SerialPortBuilder, SerialStream};
 
@@ -90,7 +90,7 @@ impl SerialError {
             E::NoDevice => Self::Busy { path },
             E::Io(io::ErrorKind::NotFound) => Self::Missing { path },
             E::Io(io::ErrorKind::PermissionDenied) => Self::Permission { path },
-            _ if !is_character_device(&path) => Self::NotSerial { path },
+            _ if is_something_else(&path) => Self::NotSerial { path },
             _ => Self::Open {
                 path,
                 baud,
@@ -274,9 +274,10 @@ fn settings(path: &Path, baud: u32) -> SerialPortBuilder {
     tokio_serial::new(path.to_string_lossy(), baud)
 }
 
-fn is_character_device(path: &Path) -> bool {
-    use std::os::unix::fs::FileTypeExt;
-    std::fs::metadata(path).is_ok_and(|found| found.file_type().is_char_device())
+/// Whether there is a file that can be opened and is no terminal.
+fn is_something_else(path: &Path) -> bool {
+    let flags = OFlags::RDONLY | OFlags::NOCTTY | OFlags::NONBLOCK | OFlags::CLOEXEC;
+    rustix::fs::open(path, flags, Mode::empty()).is_ok_and(|file| !rustix::termios::isatty(file))
 }
 
 /// Reads until nothing is left, or the limit.
