@@ -1,3 +1,13 @@
-//! The only place that names hardware crates: lines of the GPIO header.
+//! The only place that names hardware crates: serial ports, SPI devices, lines of the GPIO header.
+//!
+//! | module | holds |
+//! |---|---|
+//! | [`serial`] | serial ports, asynchronous and blocking |
+//! | [`pty`] | simulated serial devices: pseudo-terminals that drivers open by path |
+//! | [`spi`] | SPI devices: spidev, or one simulated in memory |
+//! | [`gpio`] | output lines |
 
 pub mod gpio;
+pub mod pty;
+pub mod serial;
+pub mod spi;

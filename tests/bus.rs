@@ -1,0 +1,585 @@
+//! Serial ports on pseudo-terminals, SPI devices in memory, and the texts that tell a user what to do.
+
+use std::fs;
+use std::io::{self, ErrorKind, Read, Write};
+use std::os::unix::fs::symlink;
+use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::Duration;
+
+use embedded_hal::spi::{Operation, SpiDevice};
+use futures_lite::future::{self, block_on};
+use futures_lite::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use outpost::base::error::{Failure, Kind};
+use outpost::bus::pty::{Pty, PtyError};
+use outpost::bus::serial::{self, AsyncSerial, NativeSerial, SerialError};
+use outpost::bus::spi::{self, MemorySpi, SpiError, SpiLink};
+use rustix::thread::CapabilitySet;
+
+/// Far longer than anything here takes: a test that meets it has failed.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+fn native(path: &Path) -> NativeSerial {
+    serial::open_native(path, 9600, PATIENCE).unwrap()
+}
+
+async fn opened(path: &Path) -> AsyncSerial {
+    serial::open_async(path, 230_400).await.unwrap()
+}
+
+/// Bytes that neither repeat within a kernel buffer's size nor miss any value a terminal could tamper with.
+fn pattern(length: usize) -> Vec<u8> {
+    (0..length)
+        .map(|i| (i ^ (i >> 8) ^ (i >> 15)) as u8)
+        .collect()
+}
+
+/// Every value, so that echo, translation of line ends or signals would show.
+fn every_byte() -> Vec<u8> {
+    (0..=255).collect()
+}
+
+async fn echo(device: &mut Pty, length: usize) {
+    let mut bytes = vec![0; length];
+    device.read_exact(&mut bytes).await.unwrap();
+    device.write_all(&bytes).await.unwrap();
+}
+
+/// The error's text with its causes, as a user meets it.
+fn text(error: &dyn std::error::Error) -> String {
+    Failure::from_error(Kind::Internal, error).message
+}
+
+#[test]
+fn the_asynchronous_port_carries_every_byte_value() {
+    block_on(async {
+        let mut device = Pty::open(None).unwrap();
+        let mut port = opened(device.path()).await;
+        let sent = every_byte();
+        let mut answer = vec![0; sent.len()];
+        future::zip(echo(&mut device, sent.len()), async {
+            port.write_all(&sent).await.unwrap();
+            port.flush().await.unwrap();
+            port.read_exact(&mut answer).await.unwrap();
+        })
+        .await;
+        assert_eq!(answer, sent);
+    });
+}
+
+#[test]
+fn the_asynchronous_port_works_from_a_local_executor_without_tokio() {
+    let worker = thread::spawn(|| {
+        let executor = smol::LocalExecutor::new();
+        block_on(executor.run(async {
+            let mut device = Pty::open(None).unwrap();
+            let path = device.path().to_owned();
+            let driver = executor.spawn(async move {
+                let mut port = opened(&path).await;
+                port.write_all(b"ping\n").await.unwrap();
+                let mut answer = [0; 5];
+                port.read_exact(&mut answer).await.unwrap();
+                answer
+            });
+            echo(&mut device, 5).await;
+            driver.await
+        }))
+    });
+    assert_eq!(&worker.join().unwrap(), b"ping\n");
+}
+
+#[test]
+fn the_blocking_port_carries_every_byte_value() {
+    let mut device = Pty::open(None).unwrap();
+    let mut port = native(device.path());
+    let sent = every_byte();
+    let driver = thread::spawn({
+        let sent = sent.clone();
+        move || {
+            port.write_all(&sent).unwrap();
+            port.flush().unwrap();
+            let mut answer = vec![0; sent.len()];
+            port.read_exact(&mut answer).unwrap();
+            answer
+        }
+    });
+    block_on(echo(&mut device, sent.len()));
+    assert_eq!(driver.join().unwrap(), sent);
+}
+
+#[test]
+fn any_speed_is_accepted_on_a_pseudo_terminal() {
+    block_on(async {
+        let device = Pty::open(None).unwrap();
+        for baud in [50, 9600, 12_345, 230_400, 4_000_000, 12_000_000] {
+            drop(serial::open_async(device.path(), baud).await.unwrap());
+            drop(serial::open_native(device.path(), baud, PATIENCE).unwrap());
+        }
+    });
+}
+
+#[test]
+fn a_silent_device_times_out_and_is_not_taken_for_an_unplugged_one() {
+    let mut device = Pty::open(None).unwrap();
+    let mut port = serial::open_native(device.path(), 9600, Duration::from_millis(5)).unwrap();
+    let error = port.read(&mut [0; 8]).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::TimedOut);
+    assert_eq!(
+        error.to_string(),
+        format!("{} is silent", device.path().display())
+    );
+
+    port.set_timeout(PATIENCE).unwrap();
+    block_on(device.write_all(b"late")).unwrap();
+    let mut late = [0; 4];
+    port.read_exact(&mut late).unwrap();
+    assert_eq!(&late, b"late");
+}
+
+#[test]
+fn writing_to_a_device_that_reads_nothing_times_out() {
+    let device = Pty::open(None).unwrap();
+    let mut port = serial::open_native(device.path(), 9600, Duration::from_millis(5)).unwrap();
+    let error = port.write_all(&pattern(1 << 20)).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::TimedOut);
+}
+
+#[test]
+fn a_second_opener_is_refused_until_the_first_is_gone() {
+    block_on(async {
+        let device = Pty::open(None).unwrap();
+        let path = device.path();
+        let refused = format!(
+            "serial port {0} is in use by another program: `fuser {0}` tells which one, end it",
+            path.display()
+        );
+
+        let first = opened(path).await;
+        let error = serial::open_async(path, 9600).await.unwrap_err();
+        assert!(matches!(error, SerialError::Busy { .. }), "{error:?}");
+        assert_eq!((text(&error), error.kind()), (refused.clone(), Kind::Busy));
+        let error = serial::open_native(path, 9600, PATIENCE).unwrap_err();
+        assert_eq!(text(&error), refused);
+        drop(first);
+
+        let second = native(path);
+        assert_eq!(
+            text(&serial::open_async(path, 9600).await.unwrap_err()),
+            refused
+        );
+        drop(second);
+        drop(opened(path).await);
+    });
+}
+
+/// Runs `body` without the right to open ports that are another's, which root has.
+fn unprivileged(body: impl FnOnce() + Send + 'static) {
+    let worker = thread::spawn(|| {
+        let mut sets = rustix::thread::capabilities(None).unwrap();
+        sets.effective.remove(CapabilitySet::SYS_ADMIN);
+        rustix::thread::set_capabilities(None, sets).unwrap();
+        body();
+    });
+    worker.join().unwrap();
+}
+
+#[test]
+fn a_program_that_ignores_file_locks_is_kept_out_as_well() {
+    unprivileged(|| {
+        let device = Pty::open(None).unwrap();
+        for _ in 0..2 {
+            let port = native(device.path());
+            let error = fs::File::open(device.path()).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::ResourceBusy);
+            drop(port);
+            let port = block_on(opened(device.path()));
+            let error = fs::File::open(device.path()).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::ResourceBusy);
+            drop(port);
+        }
+        fs::File::open(device.path()).unwrap();
+    });
+}
+
+#[test]
+fn a_driver_that_was_killed_does_not_lock_its_successor_out() {
+    unprivileged(|| {
+        let mut device = Pty::open(None).unwrap();
+        let mut killed = fs::File::options()
+            .read(true)
+            .write(true)
+            .open(device.path())
+            .unwrap();
+        rustix::termios::ioctl_tiocexcl(&killed).unwrap();
+        killed.write_all(b"?").unwrap();
+        drop(killed);
+        let error = serial::open_native(device.path(), 9600, PATIENCE).unwrap_err();
+        assert!(matches!(error, SerialError::Busy { .. }), "{error:?}");
+
+        block_on(device.read_exact(&mut [0])).unwrap();
+        drop(native(device.path()));
+    });
+}
+
+#[test]
+fn draining_throws_away_what_came_before() {
+    block_on(async {
+        let mut device = Pty::open(None).unwrap();
+        let mut port = opened(device.path()).await;
+        let mut first = [0];
+        device.write_all(b"?stale answer").await.unwrap();
+        // Once the first byte is here the others, written with it, are too.
+        port.read_exact(&mut first).await.unwrap();
+        port.drain().unwrap();
+        device.write_all(b"fresh").await.unwrap();
+        let mut fresh = [0; 5];
+        port.read_exact(&mut fresh).await.unwrap();
+        assert_eq!(&fresh, b"fresh");
+        drop(port);
+
+        let mut port = native(device.path());
+        device.write_all(b"?stale answer").await.unwrap();
+        port.read_exact(&mut first).unwrap();
+        port.drain().unwrap();
+        device.write_all(b"fresh").await.unwrap();
+        port.read_exact(&mut fresh).unwrap();
+        assert_eq!(&fresh, b"fresh");
+    });
+}
+
+#[test]
+fn unplugging_disconnects_the_driver_and_the_link_brings_it_back() {
+    block_on(async {
+        let folder = tempfile::tempdir().unwrap();
+        let link = folder.path().join("opc");
+        let device = Pty::open(Some(&link)).unwrap();
+        assert_eq!(device.port(), link);
+        let mut port = opened(&link).await;
+
+        let mut buffer = [0; 8];
+        let (read, ()) = future::zip(port.read(&mut buffer), async {
+            // The read is pending by now: zip polls in order.
+            device.unplug();
+        })
+        .await;
+        let error = read.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::NotConnected);
+        assert_eq!(
+            error.to_string(),
+            format!("{} is unplugged", link.display())
+        );
+        for result in [
+            port.read(&mut buffer).await.map(drop),
+            port.write(b"x").await.map(drop),
+            port.drain(),
+        ] {
+            assert_eq!(result.unwrap_err().kind(), ErrorKind::NotConnected);
+        }
+        assert!(fs::symlink_metadata(&link).is_err(), "the link is gone too");
+        drop(port);
+        let error = serial::open_async(&link, 9600).await.unwrap_err();
+        assert!(matches!(error, SerialError::Missing { .. }), "{error:?}");
+
+        let mut device = Pty::open(Some(&link)).unwrap();
+        let mut port = opened(&link).await;
+        future::zip(echo(&mut device, 1), async {
+            port.write_all(b"!").await.unwrap();
+            port.read_exact(&mut buffer[..1]).await.unwrap();
+        })
+        .await;
+        assert_eq!(buffer[0], b'!');
+    });
+}
+
+#[test]
+fn unplugging_ends_a_blocked_read() {
+    let device = Pty::open(None).unwrap();
+    let mut port = native(device.path());
+    let (tell, told) = std::sync::mpsc::channel();
+    let driver = thread::spawn(move || {
+        tell.send(()).unwrap();
+        let read = port.read(&mut [0; 8]).unwrap_err();
+        let write = port.write(b"x").unwrap_err();
+        let drained = port.drain().unwrap_err();
+        [read, write, drained].map(|error| error.kind())
+    });
+    told.recv().unwrap();
+    device.unplug();
+    assert_eq!(driver.join().unwrap(), [ErrorKind::NotConnected; 3]);
+}
+
+#[test]
+fn a_stale_link_is_replaced_and_a_stranger_stays() {
+    let folder = tempfile::tempdir().unwrap();
+    let link = folder.path().join("tty");
+    symlink("/dev/pts/of-a-killed-process", &link).unwrap();
+    let device = Pty::open(Some(&link)).unwrap();
+    assert_eq!(fs::read_link(&link).unwrap(), device.path());
+
+    let newer = Pty::open(Some(&link)).unwrap();
+    drop(device);
+    assert_eq!(
+        fs::read_link(&link).unwrap(),
+        newer.path(),
+        "the newer device keeps its name"
+    );
+    drop(newer);
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
+
+    fs::write(&link, "mine").unwrap();
+    let error = Pty::open(Some(&link)).unwrap_err();
+    assert!(matches!(&error, PtyError::Occupied(path) if *path == link));
+    assert_eq!(fs::read_to_string(&link).unwrap(), "mine");
+
+    let nowhere = folder.path().join("missing/tty");
+    let error = Pty::open(Some(&nowhere)).unwrap_err();
+    assert!(matches!(error, PtyError::Link { .. }), "{error:?}");
+}
+
+#[test]
+fn what_is_sent_while_no_driver_listens_waits_for_it() {
+    block_on(async {
+        let mut device = Pty::open(None).unwrap();
+        drop(opened(device.path()).await);
+        device.write_all(b"early").await.unwrap();
+        let mut port = opened(device.path()).await;
+        let mut early = [0; 5];
+        port.read_exact(&mut early).await.unwrap();
+        assert_eq!(&early, b"early");
+    });
+}
+
+/// Sends all of `bytes` and receives as many, both at the same time.
+async fn exchange(stream: impl AsyncRead + AsyncWrite + Unpin, bytes: &[u8]) -> Vec<u8> {
+    let (mut reader, mut writer) = futures_lite::io::split(stream);
+    let mut received = vec![0; bytes.len()];
+    future::zip(async { writer.write_all(bytes).await.unwrap() }, async {
+        reader.read_exact(&mut received).await.unwrap()
+    })
+    .await;
+    received
+}
+
+#[test]
+fn a_megabyte_each_way_at_once_arrives_whole() {
+    block_on(async {
+        let down = pattern(1 << 20);
+        let up: Vec<u8> = down.iter().rev().map(|byte| !byte).collect();
+        let mut device = Pty::open(None).unwrap();
+        let mut port = opened(device.path()).await;
+        let (at_device, at_port) =
+            future::zip(exchange(&mut device, &up), exchange(&mut port, &down)).await;
+        assert!(at_device == down);
+        assert!(at_port == up);
+    });
+}
+
+#[test]
+fn a_megabyte_each_way_through_the_blocking_port_arrives_whole() {
+    let down = pattern(1 << 20);
+    let mut device = Pty::open(None).unwrap();
+    let mut port = native(device.path());
+    let driver = thread::spawn({
+        let down = down.clone();
+        move || {
+            port.write_all(&down).unwrap();
+            let mut answer = vec![0; down.len()];
+            port.read_exact(&mut answer).unwrap();
+            answer
+        }
+    });
+    block_on(echo(&mut device, down.len()));
+    assert!(driver.join().unwrap() == down);
+}
+
+#[test]
+fn a_port_that_cannot_be_opened_tells_why() {
+    let folder = tempfile::tempdir().unwrap();
+    let missing = folder.path().join("ttyACM0");
+    let file = folder.path().join("file");
+    fs::write(&file, "").unwrap();
+    let cases = [
+        (
+            &missing,
+            Kind::Absent,
+            format!(
+                "serial port {} does not exist: plug the device in, or correct the path",
+                missing.display()
+            ),
+        ),
+        (
+            &file,
+            Kind::Absent,
+            format!("{} is not a serial port", file.display()),
+        ),
+        (
+            &PathBuf::from("/dev/null"),
+            Kind::Absent,
+            "/dev/null is not a serial port".to_owned(),
+        ),
+    ];
+    for (path, kind, message) in cases {
+        let error = serial::open_native(path, 9600, PATIENCE).unwrap_err();
+        assert_eq!((error.kind(), text(&error)), (kind, message.clone()));
+        let error = block_on(serial::open_async(path, 9600)).unwrap_err();
+        assert_eq!((error.kind(), text(&error)), (kind, message));
+    }
+    let refused = SerialError::Permission {
+        path: "/dev/ttyAMA0".into(),
+    };
+    assert_eq!(
+        refused.to_string(),
+        "no permission to open serial port /dev/ttyAMA0: add the user to the group dialout"
+    );
+}
+
+#[test]
+fn an_image_is_read_whole_in_one_transaction() {
+    let image = pattern(51_988);
+    let armed = image.clone();
+    let mut calls = 0;
+    let mut link = SpiLink::Memory(MemorySpi::new(move |clocked| {
+        calls += 1;
+        assert_eq!(calls, 1, "chip-select fell twice");
+        assert!(clocked.iter().all(|&byte| byte == 0));
+        clocked.copy_from_slice(&armed);
+        Ok(())
+    }));
+    let mut read = vec![0xAA; image.len()];
+    link.read(&mut read).unwrap();
+    assert!(read == image);
+}
+
+#[test]
+fn operations_of_a_transaction_are_one_stretch_of_clocks() {
+    let seen = std::sync::Arc::new(std::sync::Mutex::new(Vec::new()));
+    let mut link = SpiLink::Memory(MemorySpi::new({
+        let seen = seen.clone();
+        move |clocked| {
+            seen.lock().unwrap().push(clocked.to_vec());
+            for (position, byte) in clocked.iter_mut().enumerate() {
+                *byte = 100 + position as u8;
+            }
+            Ok(())
+        }
+    }));
+    let (mut read, mut long, mut short, mut in_place) = ([0; 2], [0; 3], [0; 1], [7, 8]);
+    link.transaction(&mut [
+        Operation::Write(&[1, 2]),
+        Operation::DelayNs(1_000),
+        Operation::Read(&mut read),
+        Operation::Transfer(&mut long, &[3]),
+        Operation::Transfer(&mut short, &[4, 5, 6]),
+        Operation::TransferInPlace(&mut in_place),
+    ])
+    .unwrap();
+    assert_eq!(
+        *seen.lock().unwrap(),
+        [vec![1, 2, 0, 0, 3, 0, 0, 4, 5, 6, 7, 8]]
+    );
+    assert_eq!(read, [102, 103]);
+    assert_eq!(long, [104, 105, 106]);
+    assert_eq!(short, [107]);
+    assert_eq!(in_place, [110, 111]);
+
+    link.transfer_in_place(&mut in_place).unwrap();
+    assert_eq!(in_place, [100, 101]);
+    assert_eq!(seen.lock().unwrap()[1], [110, 111]);
+}
+
+#[test]
+fn a_simulated_device_can_fail() {
+    let mut link = SpiLink::Memory(MemorySpi::new(|_| Err(io::Error::other("MISO is stuck"))));
+    let error = link.read(&mut [0; 4]).unwrap_err();
+    assert_eq!(
+        text(&error),
+        "the simulated SPI device failed in a transaction of 4 bytes: MISO is stuck"
+    );
+    assert_eq!(error.failure_kind(), Kind::Hardware);
+}
+
+#[test]
+fn too_small_a_buffer_is_told_with_the_cure() {
+    let folder = tempfile::tempdir().unwrap();
+    let parameter = folder.path().join("bufsiz");
+    let check = |content: &str, needed| {
+        fs::write(&parameter, content).unwrap();
+        spi::check_bufsiz(&parameter, needed)
+    };
+    check("65536\n", 54_272).unwrap();
+    check("54272\n", 54_272).unwrap();
+
+    let error = check("4096\n", 54_272).unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "spidev's buffer holds 4096 bytes, 54272 are needed: put spidev.bufsiz=65536 in cmdline.txt, \
+         or `options spidev bufsiz=65536` in /etc/modprobe.d/spidev.conf, and restart"
+    );
+    let error = check("54271\n", 54_272).unwrap_err();
+    assert!(matches!(
+        error,
+        SpiError::Bufsiz {
+            bufsiz: 54_271,
+            needed: 54_272
+        }
+    ));
+    let error = check("65536\n", 65_537).unwrap_err();
+    assert!(
+        error.to_string().contains("spidev.bufsiz=131072 "),
+        "{error}"
+    );
+
+    let error = check("plenty\n", 1).unwrap_err();
+    assert!(
+        text(&error).ends_with("invalid digit found in string"),
+        "{error:?}"
+    );
+    fs::remove_file(&parameter).unwrap();
+    let error = spi::check_bufsiz(&parameter, 1).unwrap_err();
+    assert_eq!(error.failure_kind(), Kind::Absent);
+    assert_eq!(
+        text(&error),
+        format!(
+            "the size of spidev's buffer cannot be read from {}: put dtparam=spi=on in config.txt \
+             and restart: No such file or directory (os error 2)",
+            parameter.display()
+        )
+    );
+}
+
+#[test]
+fn an_spi_device_that_cannot_be_used_tells_why() {
+    let folder = tempfile::tempdir().unwrap();
+    let missing = folder.path().join("spidev0.0");
+    let error = SpiLink::open(&missing, 3, 7_000_000).unwrap_err();
+    assert_eq!(error.failure_kind(), Kind::Absent);
+    assert_eq!(
+        text(&error),
+        format!(
+            "SPI device {} does not exist: put dtparam=spi=on in config.txt and restart, or correct the path",
+            missing.display()
+        )
+    );
+    let error = SpiLink::open(Path::new("/dev/null"), 3, 7_000_000).unwrap_err();
+    assert_eq!(
+        text(&error),
+        "/dev/null cannot be set to SPI mode 3 at 7000000 Hz: Inappropriate ioctl for device (os error 25)"
+    );
+    let error = SpiLink::open(&missing, 4, 7_000_000).unwrap_err();
+    assert_eq!(
+        text(&error),
+        "SPI mode 4 does not exist: choose 0, 1, 2 or 3"
+    );
+    let too_long = SpiError::TooLong {
+        path: "/dev/spidev0.0".into(),
+        mode: 3,
+        hz: 7_000_000,
+        bytes: 51_988,
+    };
+    assert_eq!(
+        too_long.to_string(),
+        "/dev/spidev0.0 (mode 3, 7000000 Hz) refused a transaction of 51988 bytes as longer than spidev's \
+         buffer: put spidev.bufsiz=65536 in cmdline.txt, or `options spidev bufsiz=65536` in \
+         /etc/modprobe.d/spidev.conf, and restart"
+    );
+}
