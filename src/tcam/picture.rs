@@ -171,13 +171,7 @@ fn time(metadata: &Metadata<'_>) -> String {
         (Some(date), Some(_)) if date.is_unset() => "clock not set".into(),
         (Some(date), Some(time)) => format!(
             "{:04}-{:02}-{:02} {:02}:{:02}:{:02}.{:03}",
-            date.year,
-            date.month,
-            date.day,
-            time.hour,
-            time.minute,
-            time.second,
-            time.millisecond
+            date.year, date.month, date.day, time.hour, time.minute, time.second, time.millisecond
         ),
         _ => format!("{} {}", metadata.date, metadata.time),
     }
@@ -287,7 +281,10 @@ impl Canvas {
 
     fn spot(&mut self, area: &SpotArea) {
         // Telemetry may hold anything.
-        let (col2, row2) = (area.col2.min(COLUMNS as u16 - 1), area.row2.min(ROWS as u16 - 1));
+        let (col2, row2) = (
+            area.col2.min(COLUMNS as u16 - 1),
+            area.row2.min(ROWS as u16 - 1),
+        );
         let (col1, row1) = (area.col1.min(col2), area.row1.min(row2));
         let left = IMAGE_LEFT + usize::from(col1) * SCALE;
         let top = IMAGE_TOP + usize::from(row1) * SCALE;
@@ -325,11 +322,7 @@ impl Canvas {
         out
     }
 
-    fn write(
-        &self,
-        metadata: &Metadata<'_>,
-        out: &mut Vec<u8>,
-    ) -> Result<(), png::EncodingError> {
+    fn write(&self, metadata: &Metadata<'_>, out: &mut Vec<u8>) -> Result<(), png::EncodingError> {
         let mut encoder = Encoder::new(out, WIDTH as u32, HEIGHT as u32);
         encoder.set_color(ColorType::Indexed);
         encoder.set_depth(BitDepth::Eight);
@@ -441,7 +434,10 @@ mod tests {
         assert!(row.is_sorted());
         assert_eq!((row[0], row[IMAGE_WIDTH - 1]), (FIRST_COLOR as u8, 255));
         let bar = |y: usize| dots[(IMAGE_TOP + y) * WIDTH + BAR_LEFT + BAR_WIDTH / 2];
-        assert_eq!((bar(1), bar(IMAGE_HEIGHT - 2)), (254, FIRST_COLOR as u8 + 1));
+        assert_eq!(
+            (bar(1), bar(IMAGE_HEIGHT - 2)),
+            (254, FIRST_COLOR as u8 + 1)
+        );
     }
 
     #[test]
