@@ -141,6 +141,7 @@ pub(super) fn build(
         tree: tree(),
         frame_permits: Arc::new(Semaphore::new(FRAMES_HELD)),
         archives: Cell::new(0),
+        recordings: Cell::new(0),
         alive,
     };
     Ok(Station {

@@ -36,6 +36,8 @@ pub enum Kind {
     Storage,
     /// No memory, or no room in a bounded queue.
     OutOfMemory,
+    /// A calibration failed.
+    Calibration,
     /// The user ended it.
     Aborted,
     /// This session may not do that.

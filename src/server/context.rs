@@ -3,6 +3,7 @@
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
+use super::commands::ImageStream;
 use super::errors::scpi_error;
 use super::services::Services;
 use crate::base::conditions::{News, Observer, Register};
@@ -21,6 +22,8 @@ pub struct SessionState {
     pub(super) last_job: Cell<u32>,
     /// Counts `*OPC` and what cancels it, so that an old watcher does not answer for a new one.
     pub(super) completion: Cell<u64>,
+    /// Its stream of thermal images.
+    pub(super) images: RefCell<Option<ImageStream>>,
 }
 
 impl SessionState {

@@ -4,6 +4,7 @@ use crate::base::error::{Failure, Kind};
 use crate::camera::CameraError;
 use crate::scpi::Error;
 use crate::store::StoreError;
+use crate::tcam::TcamError;
 
 /// The number of a kind.
 fn number(kind: Kind) -> i16 {
@@ -22,6 +23,7 @@ fn number(kind: Kind) -> i16 {
         Kind::ReadOnly => -258,
         Kind::Storage => -250,
         Kind::OutOfMemory => -225,
+        Kind::Calibration => -340,
         Kind::Aborted => -200,
         Kind::Protected => -203,
         Kind::Internal => -310,
@@ -41,6 +43,12 @@ impl From<Failure> for Error {
 
 impl From<CameraError> for Error {
     fn from(error: CameraError) -> Self {
+        Failure::from(error).into()
+    }
+}
+
+impl From<TcamError> for Error {
+    fn from(error: TcamError) -> Self {
         Failure::from(error).into()
     }
 }

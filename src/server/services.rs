@@ -99,6 +99,8 @@ pub struct Services {
     pub frame_permits: Arc<Semaphore>,
     /// Archives being written.
     pub archives: Cell<u32>,
+    /// Thermal recordings being made.
+    pub recordings: Cell<u32>,
     /// Dropped with the last user of these services, which is how the station knows that all have ended.
     pub alive: Sender<()>,
 }

@@ -257,7 +257,7 @@ impl Client {
             Command::GetWifi if on_hardware => self.send(&Response::Wifi(self.wifi()))?,
             // Reading the command checked it.
             Command::SetWifi(_) if on_hardware => self.say(CamInfo::ack(name))?,
-            command if is_harmful(&command) => self.say(CamInfo::nack(name))?,
+            command if check_harmless(&command).is_err() => self.say(CamInfo::nack(name))?,
             command => self.answer = Some(forward(&self.thermal, command)),
         }
         Ok(())
@@ -287,13 +287,22 @@ impl Client {
     }
 }
 
-/// What firmware 3.2 takes and should not: a negative gain mode is stored as it is, and beyond 512 words old data are
-/// returned, or no answer at all.
-fn is_harmful(command: &Command) -> bool {
+/// Refuses what firmware 3.2 takes and should not.
+///
+/// # Errors
+/// Why not.
+pub(super) fn check_harmless(command: &Command) -> Result<(), &'static str> {
     match command {
-        Command::SetConfig(config) => matches!(config.gain_mode, Some(GainMode::Unknown(_))),
-        Command::GetLepCci(read) => usize::from(read.length) > MAX_WORDS,
-        _ => false,
+        Command::SetConfig(config) if matches!(config.gain_mode, Some(GainMode::Unknown(_))) => {
+            Err("the camera would store a gain mode that there is not")
+        }
+        Command::GetLepCci(read) if usize::from(read.length) > MAX_WORDS => {
+            Err("the camera returns old data or nothing beyond 512 words")
+        }
+        Command::FwUpdateRequest(_) | Command::FwSegment(_) => {
+            Err("the camera's firmware is not changed through Outpost")
+        }
+        _ => Ok(()),
     }
 }
 

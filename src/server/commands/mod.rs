@@ -8,10 +8,12 @@ mod common;
 mod files;
 mod status;
 mod system;
+mod thermal;
 
 use std::pin::Pin;
 
 pub(super) use self::files::start_archive;
+pub(super) use self::thermal::ImageStream;
 use super::context::Context;
 use super::services::Services;
 use crate::scpi::{Args, Command, Error, NumericRange, Param, Tree, help};
@@ -31,13 +33,19 @@ pub type Waiting<'a> = Pin<Box<dyn Future<Output = Result<(), Error>> + 'a>>;
 /// A row of the table.
 pub(super) type Row = Command<Handler>;
 
-const TABLES: [&[Row]; 5] = [
-    common::ROWS,
-    status::ROWS,
-    system::ROWS,
-    camera::ROWS,
-    files::ROWS,
-];
+const TABLES: [&[Row]; 8] = {
+    let [measuring, setting, network] = thermal::TABLES;
+    [
+        common::ROWS,
+        status::ROWS,
+        system::ROWS,
+        camera::ROWS,
+        files::ROWS,
+        measuring,
+        setting,
+        network,
+    ]
+};
 
 const fn row(
     instrument: &'static str,

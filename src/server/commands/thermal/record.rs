@@ -1,0 +1,199 @@
+//! `THERmal:RECord`: images to a `.tmjsn` file.
+
+use std::io::Write;
+use std::rc::Rc;
+use std::time::Duration;
+
+use super::super::Waiting;
+use super::super::system::adopt;
+use crate::base::conditions::Condition;
+use crate::base::error::{Failure, Kind};
+use crate::base::jobs::Job;
+use crate::camera::PREFIX_LIMIT;
+use crate::scpi::{Args, Error};
+use crate::server::context::Context;
+use crate::server::services::Services;
+use crate::store::{NewFile, Reservation, StoreError, disk_size};
+use crate::tcam::proto::file::RecordingWriter;
+use crate::tcam::proto::spi::MAX_READ;
+use crate::tcam::{Image, Interest, Subscription, TcamError};
+
+/// Recordings made at a time.
+const RECORDINGS: u32 = 4;
+/// Room for the end of a file.
+const END_BYTES: u64 = 512;
+/// The camera may be restarted within this time, beyond the time between images.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+pub(super) fn record<'a>(context: &'a mut Context, args: &'a Args<'_>) -> Waiting<'a> {
+    Box::pin(async {
+        let thermal = context.thermal()?;
+        let (name, images) = (args.text(0), args.integer(1) as u32);
+        let delay = Duration::from_secs_f64(args.optional_real(2).unwrap_or(0.0));
+        check_name(name)?;
+        if !thermal.is_connected() {
+            return Err(super::absent(&thermal));
+        }
+        let services = Rc::clone(&context.services);
+        if services.recordings.get() >= RECORDINGS {
+            return Err(Error::new(-213).with(format!("{RECORDINGS} recordings are being made")));
+        }
+        let path = services.ramdisk.images().join(format!("{name}.tmjsn"));
+        let disk = services.ramdisk.clone();
+        let open = move || {
+            let bytes = u64::from(images) * MAX_READ as u64 + END_BYTES;
+            let reservation = disk.reserve(disk_size(bytes))?;
+            Ok::<_, StoreError>((NewFile::create(&path)?, reservation))
+        };
+        let (file, reservation) = services.pool.run(open).await??;
+        let job = services.jobs.enter(format!("record {name}"));
+        let recording = Recording {
+            services,
+            job: job.clone(),
+            stream: thermal.subscribe(Interest {
+                delay,
+                frames: Some(images),
+            }),
+            patience: delay + PATIENCE,
+            writer: RecordingWriter::new(),
+            images,
+            file: Some(file),
+            reservation,
+        };
+        context.services.executor.spawn(recording.run()).detach();
+        adopt(context, &job);
+        Ok(())
+    })
+}
+
+/// As the prefix of a capture (hq-camera.md 4): it becomes a file name that every client can handle.
+fn check_name(name: &str) -> Result<(), Error> {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "._-+=#,".contains(c);
+    match !name.is_empty()
+        && name.len() <= PREFIX_LIMIT
+        && !name.starts_with('.')
+        && name.chars().all(plain)
+    {
+        true => Ok(()),
+        false => Err(Error::new(-257).with(format!(
+            "a recording's name has 1 to {PREFIX_LIMIT} letters, digits and ._-+=#, and no dot first"
+        ))),
+    }
+}
+
+/// A recording under way.
+struct Recording {
+    services: Rc<Services>,
+    job: Job,
+    stream: Subscription,
+    patience: Duration,
+    writer: RecordingWriter,
+    images: u32,
+    /// `None` after a write that failed, and while the pool has it.
+    file: Option<NewFile>,
+    /// Space for the whole file, held to the end.
+    reservation: Reservation,
+}
+
+impl Recording {
+    async fn run(mut self) {
+        let services = Rc::clone(&self.services);
+        services.recordings.set(services.recordings.get() + 1);
+        let measuring = services.conditions.raise(Condition::Measuring);
+        let job = self.job.clone();
+        job.begin();
+        let mut result = Ok(());
+        while result.is_ok() && self.writer.num_frames() < self.images.into() {
+            let aborted = async {
+                job.aborted().await;
+                Err(Failure::new(Kind::Aborted, "ended by the user"))
+            };
+            let next = futures_lite::future::or(aborted, self.next()).await;
+            result = match next {
+                Ok(image) => self.add(&image).await,
+                Err(failure) => Err(failure),
+            };
+        }
+        // What was recorded until an abort or a failure of the camera is a whole recording, only shorter.
+        let closed = self.close().await;
+        drop(measuring);
+        services.recordings.set(services.recordings.get() - 1);
+        job.finish(result.and(closed));
+    }
+
+    async fn next(&mut self) -> Result<Rc<Image>, Failure> {
+        let clock = self.services.clock.clone();
+        let next = clock.timeout(self.patience, self.stream.next()).await;
+        let (have, all) = (self.writer.num_frames(), self.images);
+        match next {
+            Some(Some(image)) => Ok(image),
+            Some(None) => Err(TcamError::Stopping.into()),
+            None => Err(Failure::new(
+                Kind::TimedOut,
+                format!(
+                    "no image for {} s; {have} of {all} are recorded",
+                    self.patience.as_secs()
+                ),
+            )),
+        }
+    }
+
+    async fn add(&mut self, image: &Image) -> Result<(), Failure> {
+        let metadata = image.metadata().map_err(TcamError::from)?;
+        let mut bytes = Vec::with_capacity(image.packet.len());
+        self.writer.image(&metadata, image.text(), &mut bytes);
+        self.write(bytes).await?;
+        let done = self.writer.num_frames() as f64 / f64::from(self.images);
+        self.job.progress().set(done);
+        Ok(())
+    }
+
+    /// Writes on the pool. A file that cannot be written is removed.
+    async fn write(&mut self, bytes: Vec<u8>) -> Result<(), Failure> {
+        let Some(mut file) = self.file.take() else {
+            return Ok(());
+        };
+        let work = move || match file.write_all(&bytes) {
+            Ok(()) => Ok(file),
+            Err(error) => Err(StoreError::from_io(&file.path(), error)),
+        };
+        let written = self.services.pool.run(work).await?;
+        self.file = Some(written.map_err(failure)?);
+        Ok(())
+    }
+
+    /// Writes the end and puts the file in place; without an image there is none.
+    async fn close(mut self) -> Result<(), Failure> {
+        if self.writer.num_frames() == 0 {
+            return Ok(());
+        }
+        let mut end = Vec::new();
+        std::mem::take(&mut self.writer).finish(&mut end);
+        self.write(end).await?;
+        let Some(file) = self.file.take() else {
+            return Ok(());
+        };
+        let committed = self.services.pool.run(move || file.commit()).await?;
+        drop(self.reservation);
+        committed.map_err(failure)
+    }
+}
+
+fn failure(error: StoreError) -> Failure {
+    Failure::from_error(error.kind(), &error)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_is_a_plain_file_name() {
+        for name in ["oven-7", "a.b", "#1,2=+"] {
+            assert!(check_name(name).is_ok(), "{name}");
+        }
+        for name in ["", ".hidden", "../up", "a/b", "a b", "\u{e4}", "a\0"] {
+            assert_eq!(check_name(name).unwrap_err().number(), -257, "{name}");
+        }
+    }
+}
