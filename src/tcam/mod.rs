@@ -48,7 +48,6 @@ const ORDERS: usize = 32;
 /// What goes with the camera's health. All are there from the start.
 const COUNTERS: [&str; 17] = [
     "frames",
-    "images_sent",
     "dropped",
     "checksum_errors",
     "damaged_images",
@@ -62,6 +61,7 @@ const COUNTERS: [&str; 17] = [
     "junk_bytes",
     "resyncs",
     "camera_restarts",
+    "camera_resets",
     "reconnects",
     "queue_overflows",
 ];
@@ -132,6 +132,7 @@ struct Shared {
     image_timeout: Duration,
     initial: Settings,
     settings: RefCell<Settings>,
+    has_reset_line: bool,
     fanout: Fanout,
     latest: RefCell<Option<Rc<Image>>>,
     status: RefCell<Option<Status>>,
@@ -176,6 +177,7 @@ impl Thermal {
             image_timeout: options.image_timeout,
             settings: RefCell::new(options.settings.clone()),
             initial: options.settings,
+            has_reset_line: options.reset_line.is_some(),
             fanout,
             latest: RefCell::default(),
             status: RefCell::default(),

@@ -1,10 +1,13 @@
 //! The links to the camera: UART and SPI, or TCP, behind one interface.
 
+mod link;
+
 use std::pin::Pin;
 
 use embedded_hal::spi::SpiDevice;
 use futures_lite::io::{AsyncRead, AsyncWrite};
 
+pub(super) use self::link::{Damage, Event, Link};
 use super::LinkKind;
 use crate::base::error::Failure;
 
