@@ -88,23 +88,40 @@ async fn run(loaded: Loaded, executor: Rc<LocalExecutor<'static>>) -> Result<(),
     let (trigger, stopping) = shutdown();
     watch_signals(&executor, trigger.clone())?;
     let scpi = &loaded.config.scpi;
-    let listen = |port, key, protocol| {
-        let address = SocketAddr::new(scpi.bind, port);
+    let listen = |bind, port, key, protocol| {
+        let address = SocketAddr::new(bind, port);
         Listener::bind(address, protocol, scpi.max_clients).map_err(|source| AppError::Listen {
             address,
             key,
             source,
         })
     };
-    let listeners = [
-        ("scpi", listen(scpi.port, "scpi.port", Protocol::Scpi)?),
+    let bind = scpi.bind;
+    let mut listeners = vec![
+        (
+            "scpi",
+            listen(bind, scpi.port, "scpi.port", Protocol::Scpi)?,
+        ),
         (
             "legacy",
-            listen(scpi.legacy_port, "scpi.legacy_port", Protocol::Legacy)?,
+            listen(bind, scpi.legacy_port, "scpi.legacy_port", Protocol::Legacy)?,
         ),
     ];
+    let tcam = &loaded.config.tcam;
+    if tcam.enabled {
+        let listener = listen(
+            tcam.bind,
+            tcam.serve_port,
+            "tcam.serve_port",
+            Protocol::Thermal,
+        )?;
+        listeners.push(("tcam", listener));
+    }
     let (alive, all_gone) = channel::bounded::<()>(1);
     let station = station::build(&loaded, executor.clone(), trigger, stopping.clone(), alive)?;
+    if station.services.thermal.is_none() {
+        listeners.retain(|(name, _)| *name != "tcam");
+    }
     endpoints::publish(&loaded, &listeners)?;
     for (_, listener) in listeners {
         executor

@@ -132,6 +132,7 @@ pub(super) fn build(
         board: board_json(loaded, &serial),
         clock_settable: !loaded.board.is_simulated(),
         paths: legacy_paths(config),
+        thermal: None,
         ramdisk,
         legacy_settle: Duration::from_millis(config.scpi.legacy_settle_ms.into()),
         legacy_close_stops_service: config.scpi.legacy_close_stops_service,

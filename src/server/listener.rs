@@ -9,7 +9,8 @@ use std::time::{Duration, Instant};
 use smol::Async;
 
 use super::services::Services;
-use super::session;
+use super::session::{self, TextProtocol};
+use super::thermal;
 
 /// What a port speaks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -18,6 +19,8 @@ pub enum Protocol {
     Scpi,
     /// The FE-PyCam2 dialect beside SCPI (5060).
     Legacy,
+    /// The thermal camera's own (5001).
+    Thermal,
 }
 
 /// A bound port.
@@ -89,13 +92,21 @@ impl Listener {
             seats.set(seats.get() + 1);
             services.server_health.count("connections");
             let seat = Seat(seats.clone());
-            let session = session::serve(stream, services.clone(), self.protocol);
+            let session = serve(stream, services.clone(), self.protocol);
             let task = async move {
                 let _seat = seat;
                 session.await;
             };
             services.executor.spawn(task).detach();
         }
+    }
+}
+
+async fn serve(stream: Async<TcpStream>, services: Rc<Services>, protocol: Protocol) {
+    match protocol {
+        Protocol::Scpi => session::serve(stream, services, TextProtocol::Scpi).await,
+        Protocol::Legacy => session::serve(stream, services, TextProtocol::Legacy).await,
+        Protocol::Thermal => thermal::serve(stream, services).await,
     }
 }
 

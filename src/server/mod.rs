@@ -15,6 +15,7 @@ mod errors;
 mod listener;
 mod services;
 mod session;
+mod thermal;
 
 pub use self::commands::{help_rows, tree};
 pub use self::listener::{Listener, Protocol};

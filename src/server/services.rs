@@ -21,6 +21,7 @@ use crate::camera::Camera;
 use crate::camera::sim::Faults;
 use crate::scpi::Tree;
 use crate::store::RamDisk;
+use crate::tcam::Thermal;
 
 /// The four fields of `*IDN?`; none may hold a comma or semicolon.
 #[derive(Debug, Clone)]
@@ -70,6 +71,8 @@ pub struct Services {
     pub camera_start: CameraStart,
     /// Its simulator's faults, on the simulated board.
     pub camera_faults: Option<Faults>,
+    /// The thermal camera; `None` when disabled.
+    pub thermal: Option<Thermal>,
     /// Pictures and archives.
     pub ramdisk: RamDisk,
     /// `*IDN?`

@@ -13,7 +13,6 @@ use super::commands::{self, Handler};
 use super::connection::{Connection, OUTPUT_LIMIT};
 use super::context::{Context, SessionState, Tail};
 use super::dialect::{self, Answer};
-use super::listener::Protocol;
 use super::services::Services;
 use crate::scpi::dual::DualFramer;
 use crate::scpi::framing::{Frame, LineFramer};
@@ -30,6 +29,15 @@ const FAREWELL: Duration = Duration::from_secs(2);
 /// Piece in which files are sent.
 const FILE_CHUNK: usize = 256 * 1024;
 
+/// What a text port speaks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum TextProtocol {
+    /// SCPI alone.
+    Scpi,
+    /// The FE-PyCam2 dialect beside SCPI.
+    Legacy,
+}
+
 enum Framer {
     Line(LineFramer),
     Dual(DualFramer),
@@ -41,7 +49,11 @@ enum Flow {
 }
 
 /// Serves a connection until it ends.
-pub(super) async fn serve(stream: Async<TcpStream>, services: Rc<Services>, protocol: Protocol) {
+pub(super) async fn serve(
+    stream: Async<TcpStream>,
+    services: Rc<Services>,
+    protocol: TextProtocol,
+) {
     let session = Rc::new(SessionState::default());
     services.conditions.observe(&session);
     let connection = Connection::new(stream, services.clock.clone());
@@ -53,8 +65,8 @@ pub(super) async fn serve(stream: Async<TcpStream>, services: Rc<Services>, prot
         output_waits: false,
     };
     let framer = match protocol {
-        Protocol::Scpi => Framer::Line(LineFramer::new()),
-        Protocol::Legacy => Framer::Dual(DualFramer::new()),
+        TextProtocol::Scpi => Framer::Line(LineFramer::new()),
+        TextProtocol::Legacy => Framer::Dual(DualFramer::new()),
     };
     let mut session = Session {
         in_a_row: 0,
@@ -76,7 +88,7 @@ pub(super) async fn serve(stream: Async<TcpStream>, services: Rc<Services>, prot
 struct Session {
     /// Messages and units run since others had their turn.
     in_a_row: u32,
-    protocol: Protocol,
+    protocol: TextProtocol,
     connection: Connection,
     context: Context,
 }
@@ -145,7 +157,7 @@ impl Session {
                 self.context.reply.clear();
                 self.context.tail = None;
                 self.fail(Error::new(-310).with("a bug in Outpost; the log tells more"));
-                if self.protocol == Protocol::Legacy && unterminated {
+                if self.protocol == TextProtocol::Legacy && unterminated {
                     self.say(legacy::NAK.as_bytes(), false)?;
                 }
                 Ok(Flow::Go)
@@ -167,15 +179,15 @@ impl Session {
                     .server_health
                     .count("overlong_messages");
                 self.fail(Error::new(-363));
-                if protocol == Protocol::Legacy && (legacy || !terminated) {
+                if protocol == TextProtocol::Legacy && (legacy || !terminated) {
                     self.say(legacy::NAK.as_bytes(), terminated)?;
                 }
             }
-            (Frame::Message { bytes, .. }, Protocol::Scpi) => {
+            (Frame::Message { bytes, .. }, TextProtocol::Scpi) => {
                 self.run_message(bytes).await?;
                 self.answer(b"\n")?;
             }
-            (Frame::Message { bytes, terminated }, Protocol::Legacy) => {
+            (Frame::Message { bytes, terminated }, TextProtocol::Legacy) => {
                 return self.dispatch_dual(bytes, terminated).await;
             }
         }

@@ -9,6 +9,7 @@
 //! the camera streams every frame; each subscriber gets those that are due to it. Images are forwarded as they came.
 
 pub mod driver;
+pub mod picture;
 pub mod proto;
 
 mod actor;
