@@ -4,6 +4,7 @@ use crate::base::error::{Failure, Kind};
 use crate::camera::CameraError;
 use crate::scpi::Error;
 use crate::store::StoreError;
+use crate::tcam::TcamError;
 
 /// The number of a kind.
 fn number(kind: Kind) -> i16 {
@@ -48,5 +49,11 @@ impl From<CameraError> for Error {
 impl From<StoreError> for Error {
     fn from(error: StoreError) -> Self {
         Failure::from_error(error.kind(), &error).into()
+    }
+}
+
+impl From<TcamError> for Error {
+    fn from(error: TcamError) -> Self {
+        Failure::from(error).into()
     }
 }

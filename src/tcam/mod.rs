@@ -11,6 +11,7 @@
 pub mod driver;
 pub mod picture;
 pub mod proto;
+pub mod sim;
 
 mod actor;
 mod error;

@@ -104,10 +104,15 @@ fn reset<'a>(context: &'a mut Context, _: &'a Args<'_>) -> Waiting<'a> {
         for job in services.jobs.unfinished() {
             job.over().await;
         }
-        match &services.camera {
-            Some(camera) => Ok(camera.reset().await?),
+        // Both, whatever becomes of the first.
+        let camera = match &services.camera {
+            Some(camera) => camera.reset().await,
             None => Ok(()),
+        };
+        if let Some(thermal) = &services.thermal {
+            thermal.reset().await?;
         }
+        Ok(camera?)
     })
 }
 
