@@ -3,6 +3,7 @@
 mod endpoints;
 mod logging;
 mod station;
+mod thermal;
 
 use std::io::{self, Write};
 use std::net::SocketAddr;
@@ -133,7 +134,7 @@ async fn run(loaded: Loaded, executor: Rc<LocalExecutor<'static>>) -> Result<(),
     tracing::info!("stopping");
     let station::Station {
         services,
-        camera,
+        instruments,
         clock,
         status_led,
     } = station;
@@ -142,7 +143,7 @@ async fn run(loaded: Loaded, executor: Rc<LocalExecutor<'static>>) -> Result<(),
     let ended = clock.timeout(STOP_LIMIT, async {
         // Sessions and archives hold the services; the last of them lets go of `alive`.
         let _ = all_gone.recv().await;
-        camera.await;
+        instruments.await;
     });
     if ended.await.is_none() {
         tracing::warn!("some operations did not end in time");

@@ -16,6 +16,7 @@ use smol::lock::Semaphore;
 use super::AppError;
 use crate::base::clock::Clock;
 use crate::base::conditions::{Condition, Conditions};
+use crate::base::fault::FaultSwitch;
 use crate::base::health::{Health, HealthBook, State};
 use crate::base::jobs::Jobs;
 use crate::base::pool::BlockingPool;
@@ -29,6 +30,7 @@ use crate::config::{CameraBackend, Config, Loaded};
 use crate::raw::Format;
 use crate::server::{CameraStart, FRAMES_HELD, Identity, LegacyPaths, Services, tree};
 use crate::store::RamDisk;
+use crate::tcam::{self, Thermal};
 
 /// Where the Raspberry Pi's firmware puts the board's serial number.
 const SERIAL: &str = "/proc/device-tree/serial-number";
@@ -38,8 +40,8 @@ const STORAGE_LOOK: Duration = Duration::from_secs(10);
 /// A running station.
 pub(super) struct Station {
     pub(super) services: Rc<Services>,
-    /// Ends when the camera has come to rest.
-    pub(super) camera: Pin<Box<dyn Future<Output = ()>>>,
+    /// Ends when every instrument has come to rest.
+    pub(super) instruments: Pin<Box<dyn Future<Output = ()>>>,
     pub(super) clock: Clock,
     /// Goes out when dropped.
     pub(super) status_led: Option<StatusLed>,
@@ -60,7 +62,8 @@ pub(super) fn build(
     let health = HealthBook::new(clock.clone());
     let jobs = Jobs::new(clock.clone());
     let camera_health = health.register("camera", State::Disabled);
-    for section in ["tcam", "opc", "msp1000", "bitscope", "tinycloud"] {
+    let thermal_health = health.register("tcam", State::Disabled);
+    for section in ["opc", "msp1000", "bitscope", "tinycloud"] {
         let wanted = loaded.unavailable().contains(&section);
         health.register(
             section,
@@ -104,6 +107,27 @@ pub(super) fn build(
             (Some(camera), Some(executor.spawn(run)))
         }
     };
+    let (thermal, thermal_ended, thermal_faults) = match super::thermal::set_up(loaded) {
+        None => (None, None, None),
+        Some(setup) => {
+            let parts = tcam::Station {
+                clock: clock.clone(),
+                conditions: conditions.clone(),
+                health: thermal_health,
+                trace: Trace::new(clock.clone()),
+                shutdown: shutdown.clone(),
+            };
+            let (thermal, run) = Thermal::new(setup.options, parts);
+            (Some(thermal), Some(executor.spawn(run)), setup.faults)
+        }
+    };
+    let camera_faults = (simulated && loaded.board.is_simulated()).then(|| camera_faults(faults));
+    let mut traces = vec![("camera", trace)];
+    traces.extend(
+        thermal
+            .iter()
+            .map(|thermal| ("tcam", thermal.trace().clone())),
+    );
     watch_storage(
         &executor,
         &clock,
@@ -120,19 +144,27 @@ pub(super) fn build(
         server_health,
         jobs,
         pool,
-        traces: vec![("camera", trace)],
-        options: camera.iter().map(|_| "camera").collect(),
+        faults: camera_faults
+            .map(|faults| ("camera", faults))
+            .into_iter()
+            .chain(thermal_faults.map(|faults| ("tcam", faults)))
+            .collect(),
+        traces,
+        options: camera
+            .iter()
+            .map(|_| "camera")
+            .chain(thermal.iter().map(|_| "thermal"))
+            .collect(),
         camera,
         camera_start: CameraStart {
             fps: config.camera.fps,
             analogue_gain: config.camera.analogue_gain,
         },
-        camera_faults: (simulated && loaded.board.is_simulated()).then_some(faults),
         identity: identity(loaded, &serial),
         board: board_json(loaded, &serial),
         clock_settable: !loaded.board.is_simulated(),
         paths: legacy_paths(config),
-        thermal: None,
+        thermal,
         ramdisk,
         legacy_settle: Duration::from_millis(config.scpi.legacy_settle_ms.into()),
         legacy_close_stops_service: config.scpi.legacy_close_stops_service,
@@ -146,8 +178,11 @@ pub(super) fn build(
     };
     Ok(Station {
         services: Rc::new(services),
-        camera: Box::pin(async move {
+        instruments: Box::pin(async move {
             if let Some(task) = camera_ended {
+                task.await;
+            }
+            if let Some(task) = thermal_ended {
                 task.await;
             }
         }),
@@ -199,6 +234,14 @@ fn camera_source(loaded: &Loaded, faults: &Faults, health: &Health) -> Option<So
             health.set(State::Unavailable);
             None
         }
+    }
+}
+
+fn camera_faults(faults: Faults) -> FaultSwitch {
+    let clearing = faults.clone();
+    FaultSwitch {
+        set: Box::new(move |name, n| faults.set(name, n).map_err(|error| error.to_string())),
+        clear: Box::new(move || clearing.clear()),
     }
 }
 

@@ -10,3 +10,17 @@ pub struct FaultSpec {
     /// One line for people.
     pub help: &'static str,
 }
+
+/// The faults of one simulated instrument, whatever its simulator calls them.
+pub struct FaultSwitch {
+    /// Switches the named fault on, with its number; the error is a sentence.
+    pub set: Box<dyn Fn(&str, Option<u64>) -> Result<(), String>>,
+    /// Ends all of them.
+    pub clear: Box<dyn Fn()>,
+}
+
+impl std::fmt::Debug for FaultSwitch {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("FaultSwitch")
+    }
+}

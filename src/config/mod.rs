@@ -26,10 +26,9 @@ pub use settings::*;
 pub const SYSTEM_CONFIG: &str = "/etc/outpost/outpost.toml";
 
 /// Sections whose instrument or service this version does not have yet.
-const NOT_BUILT: [&str; 7] = [
+const NOT_BUILT: [&str; 6] = [
     "http",
     "discovery",
-    "tcam",
     "opc",
     "msp1000",
     "bitscope",

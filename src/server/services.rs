@@ -12,13 +12,13 @@ use smol::lock::Semaphore;
 use super::commands::Handler;
 use crate::base::clock::Clock;
 use crate::base::conditions::Conditions;
+use crate::base::fault::FaultSwitch;
 use crate::base::health::{Health, HealthBook};
 use crate::base::jobs::Jobs;
 use crate::base::pool::BlockingPool;
 use crate::base::shutdown::{Shutdown, Trigger};
 use crate::base::trace::Trace;
 use crate::camera::Camera;
-use crate::camera::sim::Faults;
 use crate::scpi::Tree;
 use crate::store::RamDisk;
 use crate::tcam::Thermal;
@@ -63,14 +63,14 @@ pub struct Services {
     pub jobs: Jobs,
     /// For what blocks.
     pub pool: BlockingPool,
+    /// Faults of the simulated instruments, on the simulated board.
+    pub faults: Vec<(&'static str, FaultSwitch)>,
     /// Traces by instrument.
     pub traces: Vec<(&'static str, Trace)>,
     /// The camera; `None` when disabled.
     pub camera: Option<Camera>,
     /// Its start values, for `DEF`.
     pub camera_start: CameraStart,
-    /// Its simulator's faults, on the simulated board.
-    pub camera_faults: Option<Faults>,
     /// The thermal camera; `None` when disabled.
     pub thermal: Option<Thermal>,
     /// Pictures and archives.

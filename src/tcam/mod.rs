@@ -11,6 +11,7 @@
 pub mod driver;
 pub mod picture;
 pub mod proto;
+pub mod sim;
 
 mod actor;
 mod error;
@@ -49,7 +50,6 @@ const ORDERS: usize = 32;
 /// What goes with the camera's health. All are there from the start.
 const COUNTERS: [&str; 17] = [
     "frames",
-    "images_sent",
     "dropped",
     "checksum_errors",
     "damaged_images",
@@ -63,6 +63,7 @@ const COUNTERS: [&str; 17] = [
     "junk_bytes",
     "resyncs",
     "camera_restarts",
+    "camera_resets",
     "reconnects",
     "queue_overflows",
 ];
@@ -133,6 +134,7 @@ struct Shared {
     image_timeout: Duration,
     initial: Settings,
     settings: RefCell<Settings>,
+    has_reset_line: bool,
     fanout: Fanout,
     latest: RefCell<Option<Rc<Image>>>,
     status: RefCell<Option<Status>>,
@@ -177,6 +179,7 @@ impl Thermal {
             image_timeout: options.image_timeout,
             settings: RefCell::new(options.settings.clone()),
             initial: options.settings,
+            has_reset_line: options.reset_line.is_some(),
             fanout,
             latest: RefCell::default(),
             status: RefCell::default(),

@@ -104,6 +104,7 @@ fn reset<'a>(context: &'a mut Context, _: &'a Args<'_>) -> Waiting<'a> {
         for job in services.jobs.unfinished() {
             job.over().await;
         }
+        // Both, whatever becomes of the first.
         let camera = match &services.camera {
             Some(camera) => camera.reset().await,
             None => Ok(()),

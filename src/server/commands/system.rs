@@ -328,22 +328,20 @@ fn find_job(context: &Context, args: &Args<'_>) -> Result<Job, Error> {
 fn fault(context: &mut Context, args: &Args<'_>) -> Result<(), Error> {
     let (part, name) = (PARTS[args.choice(0)], args.text(1));
     let n = args.optional_integer(2).map(|n| n as u64);
-    match (part, &context.services.camera_faults) {
-        ("camera", Some(faults)) => faults
-            .set(name, n)
-            .map_err(|error| Error::new(-224).with(error.to_string())),
-        _ => Err(Error::new(-241).with(format!("{part} is not simulated here"))),
-    }
+    let simulated = context.services.faults.iter().find(|(p, _)| *p == part);
+    let (_, faults) =
+        simulated.ok_or_else(|| Error::new(-241).with(format!("{part} is not simulated here")))?;
+    (faults.set)(name, n).map_err(|error| Error::new(-224).with(error))
 }
 
 fn clear_faults(context: &mut Context, _: &Args<'_>) -> Result<(), Error> {
-    match &context.services.camera_faults {
-        Some(faults) => {
-            faults.clear();
-            Ok(())
-        }
-        None => Err(Error::new(-241).with("nothing is simulated here")),
+    if context.services.faults.is_empty() {
+        return Err(Error::new(-241).with("nothing is simulated here"));
     }
+    for (_, faults) in &context.services.faults {
+        (faults.clear)();
+    }
+    Ok(())
 }
 
 /// Enters an operation that a command started: `*OPC` follows it, and a failure reaches the connection's queue.

@@ -1,12 +1,20 @@
 //! The links to the camera: UART and SPI, or TCP, behind one interface.
 
+mod link;
+
 use std::pin::Pin;
 
 use embedded_hal::spi::SpiDevice;
 use futures_lite::io::{AsyncRead, AsyncWrite};
 
+pub(super) use self::link::{Damage, Event, Link};
 use super::LinkKind;
 use crate::base::error::Failure;
+
+/// Speed of the UART: 8 data bits, no parity, 1 stop bit, no flow control.
+pub const BAUD: u32 = 230_400;
+/// The longest SPI transaction, in bytes.
+pub const LONGEST_READ: usize = super::proto::spi::MAX_READ;
 
 /// Both directions of a byte stream.
 pub trait ByteStream: AsyncRead + AsyncWrite {}
