@@ -58,9 +58,3 @@ impl From<StoreError> for Error {
         Failure::from_error(error.kind(), &error).into()
     }
 }
-
-impl From<TcamError> for Error {
-    fn from(error: TcamError) -> Self {
-        Failure::from(error).into()
-    }
-}
