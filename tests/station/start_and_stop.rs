@@ -1,0 +1,250 @@
+//! Starting, refusing to start, stopping in order and being killed (design.md 2.2, 3, 4).
+
+use std::fs;
+use std::io::{BufRead, BufReader};
+use std::net::TcpListener;
+use std::process::Output;
+
+use rustix::process::Signal;
+use tempfile::TempDir;
+
+use super::harness::{Setup, Station, eventually, names_in, serve, short_folder, unpickle};
+
+/// Starts what must not start; gives standard error.
+fn refused(folder: &TempDir, more: &[&str]) -> String {
+    let Output {
+        status,
+        stdout,
+        stderr,
+    } = serve(folder.path()).args(more).output().unwrap();
+    let stderr = String::from_utf8(stderr).unwrap();
+    assert_eq!(status.code(), Some(1), "{stderr}");
+    assert!(!String::from_utf8_lossy(&stdout).contains("ready"));
+    assert!(!folder.path().join("data/endpoints.json").exists());
+    assert!(!stderr.contains("panicked"), "{stderr}");
+    stderr
+}
+
+#[test]
+fn endpoints_are_told_before_ready() {
+    let folder = short_folder();
+    Setup::small().write(folder.path());
+    let mut child = serve(folder.path()).spawn().unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    let mut next = || lines.next().unwrap().unwrap();
+    let (scpi, legacy) = (next(), next());
+    assert_eq!(next(), "ready");
+    let json = fs::read(folder.path().join("data/endpoints.json")).unwrap();
+    let endpoints: serde_json::Value = serde_json::from_slice(&json).unwrap();
+    assert_eq!(
+        scpi,
+        format!("scpi {}", endpoints["scpi"].as_str().unwrap())
+    );
+    assert_eq!(
+        legacy,
+        format!("legacy {}", endpoints["legacy"].as_str().unwrap())
+    );
+    assert!(scpi.starts_with("scpi 127.0.0.1:") && !scpi.ends_with(":0"));
+    for folder in ["ramdisk/Captures", "data"].map(|name| folder.path().join(name)) {
+        assert!(folder.is_dir());
+    }
+    rustix::process::kill_process(rustix::process::Pid::from_child(&child), Signal::INT).unwrap();
+    assert_eq!(child.wait().unwrap().code(), Some(0));
+    assert!(!folder.path().join("data/endpoints.json").exists());
+}
+
+#[test]
+fn a_port_in_use_is_named_with_its_key() {
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = taken.local_addr().unwrap().port();
+    for (ports, key) in [([port, 0], "scpi.port"), ([0, port], "scpi.legacy_port")] {
+        let folder = short_folder();
+        Setup::small().ports(ports).write(folder.path());
+        let said = refused(&folder, &[]);
+        assert!(
+            said.contains(&format!("127.0.0.1:{port}")) && said.contains(key),
+            "{said}"
+        );
+        assert!(said.to_lowercase().contains("in use"), "{said}");
+    }
+}
+
+#[test]
+fn a_second_station_on_the_same_ports_does_not_disturb_the_first() {
+    let first = Setup::small().start();
+    let folder = short_folder();
+    Setup::small()
+        .ports([first.scpi.port(), first.legacy.port()])
+        .write(folder.path());
+    refused(&folder, &[]);
+    assert_eq!(first.legacy_client().ask("IDN?"), "PiCam2");
+    first.stop();
+}
+
+#[test]
+fn an_impossible_ram_disk_is_named() {
+    for (file, named) in [
+        ("ramdisk", "ramdisk"),
+        ("ramdisk/Captures", "Captures"),
+        ("data", "data"),
+    ] {
+        let folder = short_folder();
+        Setup::small().write(folder.path());
+        let path = folder.path().join(file);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(&path, "a file where a folder belongs").unwrap();
+        let said = refused(&folder, &[]);
+        assert!(
+            said.contains(named) && said.contains(folder.path().to_str().unwrap()),
+            "{said}"
+        );
+    }
+}
+
+#[test]
+fn a_malformed_configuration_is_told_with_its_place() {
+    for (text, place, named) in [
+        ("[scpi]\nprot = 1\n", ":2:1", "port"),
+        ("[scpi]\nport = \"x\"\n", ":2:8", "port"),
+        ("log = \"info\"\n[camera\n", ":2:", "table"),
+        ("[camera]\nfps = -1\n", ":2:7", "fps"),
+    ] {
+        let folder = short_folder();
+        let config = folder.path().join("c.toml");
+        fs::write(&config, text).unwrap();
+        let said = refused(&folder, &[]);
+        assert!(
+            said.contains(&format!("{}{place}", config.display())),
+            "{said}"
+        );
+        assert!(said.contains(named), "{said}");
+    }
+}
+
+#[test]
+fn a_malformed_board_profile_is_told_with_its_place() {
+    let folder = short_folder();
+    Setup::small().write(folder.path());
+    let board = folder.path().join("board.toml");
+    fs::write(&board, "id = \"mine\"\nnme = \"My board\"\n").unwrap();
+    // The flag stands in for the configuration's own board.
+    let said = refused(&folder, &["--board", board.to_str().unwrap()]);
+    assert!(said.contains(&format!("{}:", board.display())), "{said}");
+    assert!(said.contains("nme"), "{said}");
+    let said = refused(&folder, &["--board", "no-such-board"]);
+    assert!(
+        said.contains("no-such-board") && said.contains("pi4b"),
+        "{said}"
+    );
+}
+
+#[test]
+fn a_replay_folder_that_is_missing_makes_a_failed_camera_and_a_working_station() {
+    let folder = short_folder();
+    Setup::small().write(folder.path());
+    fs::remove_dir_all(folder.path().join("replay")).unwrap();
+    let station = Station::launch(folder);
+    let mut client = station.client();
+    client.command("*CLS");
+    assert_eq!(client.refused("CAM:STAT?"), -241);
+    let health = client.json("SYST:HEAL? camera");
+    assert_eq!(health["state"], "failed", "{health}");
+    assert!(
+        health["reason"].as_str().unwrap().contains("replay"),
+        "{health}"
+    );
+    assert_eq!(client.query("*TST?"), "1");
+    let condition: u32 = client.query("STAT:QUES:COND?").parse().unwrap();
+    assert_eq!(condition & 2048, 2048);
+    station.stop();
+}
+
+/// Every picture in the image folder that a client can list is whole, and nothing else is left.
+fn assert_only_whole_pictures(folder: &TempDir) -> usize {
+    let images = folder.path().join("ramdisk/Captures");
+    let names = names_in(&images);
+    for name in &names {
+        assert!(!name.starts_with('.'), "{name}");
+        if name.ends_with(".raw") {
+            unpickle(&fs::read(images.join(name)).unwrap());
+        }
+    }
+    names.len()
+}
+
+#[test]
+fn sigterm_in_the_middle_of_a_capture_leaves_whole_pictures() {
+    let station = Setup::slow().start();
+    let mut client = station.client();
+    client.command("CAP:SEQFET 'T',(1000),1000,0,1");
+    station.wait_for_files(2);
+    let folder = station.stop();
+    assert!(assert_only_whole_pictures(&folder) >= 2);
+    assert!(!folder.path().join("data/endpoints.json").exists());
+    assert_eq!(client.rest(), b"");
+}
+
+#[test]
+fn sigterm_answers_the_program_that_waits_for_its_capture() {
+    let station = Setup::slow().start();
+    let mut client = station.legacy_client();
+    client.send("CAP:SEQFET T 1000 1000 0.2 1");
+    station.wait_for_files(1);
+    let folder = station.stop();
+    assert_eq!(client.rest(), b"nak");
+    assert_only_whole_pictures(&folder);
+}
+
+#[test]
+fn idle_clients_see_the_end_of_the_station() {
+    let station = Setup::small().start();
+    let (mut scpi, mut legacy) = (station.client(), station.legacy_client());
+    assert_eq!(scpi.query("*ESE?"), "0");
+    assert_eq!(legacy.ask("IDN?"), "PiCam2");
+    station.stop();
+    assert_eq!(scpi.rest(), b"");
+    assert_eq!(legacy.rest(), b"");
+}
+
+#[test]
+fn a_second_signal_ends_it_at_once() {
+    let slow = Setup::slow().camera("hang_timeout_s = 60.0");
+    let mut station = slow.start();
+    let mut client = station.client();
+    // The frame under way lasts ten minutes.
+    client.send("CAM:CONF:FR 0.0017\nCAP:SEQFET 'T',(1000),3,0,1\nCAM:STAT?\n");
+    client.block_content();
+    station.terminate();
+    eventually("the first signal to be seen", || {
+        station.log().contains("stopping")
+    });
+    station.terminate();
+    assert!(!station.wait().success());
+}
+
+#[test]
+fn killed_in_the_middle_of_a_capture_it_finds_order_again() {
+    let station = Setup::simulated().start();
+    let mut client = station.client();
+    client.command("CAP:SEQFET 'K',(1000),1000,0,0");
+    station.wait_for_files(2);
+    let folder = station.kill();
+    let (images, ramdisk) = (
+        folder.path().join("ramdisk/Captures"),
+        folder.path().join("ramdisk"),
+    );
+    assert!(folder.path().join("data/endpoints.json").exists());
+    let listed = |name: &String| !name.starts_with('.');
+    for name in names_in(&images).iter().filter(|name| listed(name)) {
+        unpickle(&fs::read(images.join(name)).unwrap());
+    }
+    // Whatever it was at: an unfinished file surely lies about.
+    fs::write(images.join(".K_ss=1000_0900.raw.900.tmp"), "unfinished").unwrap();
+    fs::write(ramdisk.join(".a.tar.gz.901.tmp"), "unfinished").unwrap();
+    let station = Setup::small().start_in(folder);
+    assert!(station.files().len() >= 2);
+    assert_eq!(station.legacy_client().ask("IDN?"), "PiCam2");
+    let folder = station.stop();
+    assert_only_whole_pictures(&folder);
+    assert_eq!(names_in(&ramdisk), ["Captures"]);
+}
