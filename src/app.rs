@@ -84,6 +84,7 @@ pub fn serve(loaded: Loaded) -> ExitCode {
 async fn run(loaded: Loaded, executor: Rc<LocalExecutor<'static>>) -> Result<(), AppError> {
     // Files are shared with the login user that fetches and deletes them, by group.
     rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o002));
+    report(&loaded);
     let (trigger, stopping) = shutdown();
     watch_signals(&executor, trigger.clone())?;
     let scpi = &loaded.config.scpi;
@@ -132,6 +133,20 @@ async fn run(loaded: Loaded, executor: Rc<LocalExecutor<'static>>) -> Result<(),
     drop(status_led);
     endpoints::retract(&loaded);
     Ok(())
+}
+
+/// Says what `outpost check` would say, as far as it is no reason not to run.
+fn report(loaded: &Loaded) {
+    for warning in &loaded.warnings {
+        tracing::warn!("{warning}");
+    }
+    for conflict in loaded.board.conflicts(&loaded.config) {
+        tracing::warn!("{}", conflict.text);
+    }
+    let missing = loaded.unavailable();
+    if !missing.is_empty() {
+        tracing::info!("not available in this version: {}", missing.join(", "));
+    }
 }
 
 /// The first signal stops the station in order, the second at once.

@@ -1,4 +1,19 @@
 //! Outpost: a headless Raspberry Pi as a networked measuring station.
+//!
+//! The code map, from the top down; ARCHITECTURE.md tells how the parts work together.
+//!
+//! | module | holds |
+//! |---|---|
+//! | [`cli`] | the command line, one file a subcommand |
+//! | [`app`] | wiring: profile, storage, instruments, servers; start and stop order |
+//! | [`server`] | listeners, sessions, the command table, the FE-PyCam2 dialect |
+//! | [`camera`] | the HQ camera: backends, stream, capture plan, actor, image worker |
+//! | [`store`] | RAM disk, atomic files, catalog, archives |
+//! | [`board`], [`config`] | profiles and settings, each mistake with its place |
+//! | [`scpi`] | the text protocol as bytes and plain structs |
+//! | [`raw`] | pixel kernels and picture formats |
+//! | [`bus`] | the only place that names hardware crates |
+//! | [`base`] | clock, shutdown, error kinds, health, conditions, jobs, blocking pool |
 
 pub mod app;
 pub mod base;

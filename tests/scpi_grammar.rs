@@ -265,6 +265,13 @@ proptest! {
     }
 
     #[test]
+    fn an_integer_is_the_nearest_to_its_number(value in -1e15f64..1e15) {
+        let text = format!("{value}");
+        let integer = number(&text).integer(0).unwrap();
+        prop_assert_eq!(integer as f64, value.round());
+    }
+
+    #[test]
     fn units_scale_in_decimal(mantissa in 0u64..1_000_000_000, scale in -18i32..18) {
         let text = format!("{mantissa}");
         let expected: f64 = format!("{mantissa}e{scale}").parse().unwrap();

@@ -4,8 +4,8 @@ use outpost::scpi::Error;
 use outpost::scpi::dual::DualFramer;
 use outpost::scpi::framing::Frame;
 use outpost::scpi::legacy::{
-    ACK, ArgumentError, Grammar, HEADERS, Header, NAK, UNKNOWN, classify, fits, is_bare_word,
-    is_file_prefix, parse_bool, parse_float, parse_int, verdict,
+    ACK, ArgumentError, Grammar, HEADERS, Header, MAX_REPLY, NAK, UNKNOWN, classify, is_bare_word,
+    parse_bool, parse_float, parse_int, verdict,
 };
 use proptest::prelude::*;
 
@@ -147,9 +147,9 @@ fn the_worked_bytes_of_the_reference_are_read_as_it_says() {
 
 #[test]
 fn replies_of_the_dialect_fit_the_client() {
-    assert!(fits("/home/pi/Pictures/Captures") && fits(&"x".repeat(31)));
-    assert!(!fits(&"x".repeat(32)));
-    assert!([ACK, NAK, UNKNOWN].into_iter().all(fits));
+    for reply in [ACK, NAK, UNKNOWN, "/home/pi/Pictures/Captures"] {
+        assert!(reply.len() <= MAX_REPLY, "{reply}");
+    }
 }
 
 #[test]
@@ -231,18 +231,6 @@ fn everything_but_five_words_is_false() {
 }
 
 #[test]
-fn a_prefix_is_a_plain_file_name() {
-    for text in ["Dev101_rPiHQCam2-0007", "a.b", "#1,2=+", "..."] {
-        assert!(is_file_prefix(text), "{text}");
-    }
-    for text in [
-        "", ".", "..", "../esc", "a/b", "a b", "a:b", "<SS>", "\u{e4}", "a\0", "~", "a\\b",
-    ] {
-        assert!(!is_file_prefix(text), "{text}");
-    }
-}
-
-#[test]
 fn arguments_have_types_and_faults_have_scpi_numbers() {
     let Grammar::Legacy { arguments, .. } =
         classify(b"CAP:SEQFET ../x 1:2_0:x 2,5:1 on 4056:3040", false)
@@ -254,7 +242,6 @@ fn arguments_have_types_and_faults_have_scpi_numbers() {
     assert_eq!(arguments.integer_array::<2>(4), Ok([4056, 3040]));
     assert_eq!(arguments.boolean(3), Ok(true));
     let numbers = [
-        (arguments.prefix(0).map(drop), -257),
         (arguments.integers(1).map(drop), -104),
         (arguments.integer_array::<4>(4).map(drop), -115),
         (arguments.integer(3).map(drop), -104),
@@ -281,8 +268,10 @@ proptest! {
         with_header.extend(&message);
         for message in [&message, &with_header] {
             if let Grammar::Legacy { arguments, .. } = classify(message, terminated) {
+                let joined = arguments.iter().collect::<Vec<_>>().join(&b' ');
+                prop_assert_eq!(&joined, arguments.raw());
                 for i in 0..6 {
-                    let _ = (arguments.integers(i), arguments.reals(i), arguments.prefix(i), arguments.boolean(i));
+                    let _ = (arguments.integers(i), arguments.reals(i), arguments.boolean(i));
                 }
             }
         }

@@ -27,7 +27,6 @@ use crate::camera::sim::Faults;
 use crate::camera::{self, Camera, Source};
 use crate::config::{CameraBackend, Config, Loaded};
 use crate::raw::Format;
-use crate::scpi::legacy::MAX_REPLY;
 use crate::server::{CameraStart, FRAMES_HELD, Identity, LegacyPaths, Services, tree};
 use crate::store::RamDisk;
 
@@ -309,16 +308,7 @@ fn board_json(loaded: &Loaded, serial: &str) -> String {
 }
 
 fn legacy_paths(config: &Config) -> LegacyPaths {
-    let text = |path: &Path| {
-        let text = path.display().to_string();
-        if text.len() > MAX_REPLY {
-            tracing::warn!(
-                path = text,
-                "longer than the {MAX_REPLY} bytes an FE-PyCam2 client can read"
-            );
-        }
-        text
-    };
+    let text = |path: &Path| path.display().to_string();
     LegacyPaths {
         ramdisk: text(&config.storage.ramdisk),
         images: text(&config.storage.images),

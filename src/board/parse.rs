@@ -292,48 +292,48 @@ fn line(fields: &mut Fields<'_, '_>) -> Line {
 }
 
 fn camera(root: &mut Fields<'_, '_>) -> CameraPath {
-    let read = |fields: &mut Fields<'_, '_>| {
-        let pipelines = Kind::Choice(&["vc4", "pisp", "virtual", "sim"]);
-        let pipeline = match fields.text("pipeline", &pipelines).as_str() {
-            "vc4" => Pipeline::Vc4,
-            "pisp" => Pipeline::Pisp,
-            "virtual" => Pipeline::Virtual,
-            _ => Pipeline::Sim,
-        };
-        let raw = fields.text("raw", &Kind::Choice(&["packed12", "unpacked16"]));
-        let shift = Kind::Integer {
-            min: 0,
-            max: 4,
-            unit: "bits",
-        };
-        let shift = fields
-            .value("shift", &shift)
-            .and_then(|shift| shift.as_integer());
-        let raw = match (raw.as_str(), shift) {
-            ("unpacked16", shift) => RawPolicy::Unpacked16 {
-                shift: shift
-                    .and_then(|shift| u8::try_from(shift).ok())
-                    .unwrap_or(0),
-            },
-            (_, None) => RawPolicy::Packed12,
-            (_, Some(_)) => {
-                fields.problem("shift", "only unpacked16 has a shift");
-                RawPolicy::Packed12
-            }
-        };
-        CameraPath { pipeline, raw }
+    let read = |fields: &mut Fields<'_, '_>| CameraPath {
+        pipeline: pipeline(fields),
+        raw: raw_policy(fields),
     };
     let camera = root.inner("camera", read);
     if camera.is_none() {
-        root.problem(
-            "camera",
-            "is missing (allowed: a table with pipeline and raw)",
-        );
+        let text = "is missing (allowed: a table with pipeline and raw)";
+        root.problem("camera", text);
     }
     camera.unwrap_or(CameraPath {
         pipeline: Pipeline::Sim,
         raw: RawPolicy::Packed12,
     })
+}
+
+fn pipeline(fields: &mut Fields<'_, '_>) -> Pipeline {
+    let pipelines = Kind::Choice(&["vc4", "pisp", "virtual", "sim"]);
+    match fields.text("pipeline", &pipelines).as_str() {
+        "vc4" => Pipeline::Vc4,
+        "pisp" => Pipeline::Pisp,
+        "virtual" => Pipeline::Virtual,
+        _ => Pipeline::Sim,
+    }
+}
+
+fn raw_policy(fields: &mut Fields<'_, '_>) -> RawPolicy {
+    let raw = fields.text("raw", &Kind::Choice(&["packed12", "unpacked16"]));
+    let kind = Kind::Integer {
+        min: 0,
+        max: 4,
+        unit: "bits",
+    };
+    let shift = fields.value("shift", &kind);
+    let shift = shift.and_then(|shift| u8::try_from(shift.as_integer()?).ok());
+    if raw == "unpacked16" {
+        let shift = shift.unwrap_or(0);
+        return RawPolicy::Unpacked16 { shift };
+    }
+    if shift.is_some() {
+        fields.problem("shift", "only unpacked16 has a shift");
+    }
+    RawPolicy::Packed12
 }
 
 fn ramdisk(fields: &mut Fields<'_, '_>) -> RamdiskSize {

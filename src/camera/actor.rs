@@ -25,6 +25,9 @@ use crate::store::NewFile;
 
 /// A stream that nobody used for this long is stopped and its memory given back.
 const REST_AFTER: Duration = Duration::from_secs(30);
+/// A stream that just finished an order waits this long for the next before it goes on by itself: a request in between
+/// would stand before the next order's and cost it a frame. Within the blanking of 13 ms the next frame still is had.
+const NEXT_ORDER_WAIT: Duration = Duration::from_millis(5);
 /// Frames the `CAM:CONF` commands look at (hq-camera.md 3).
 const EXPOSURE_LOOKS: u32 = 15;
 const OTHER_LOOKS: u32 = 10;
@@ -45,6 +48,7 @@ pub(super) struct Actor {
 enum Wake {
     Order(Option<Order>),
     Frame(Result<Frame, CameraError>),
+    Idle,
     Rest,
 }
 
@@ -133,6 +137,7 @@ impl Shift<'_> {
                     self.keep_streaming()?;
                 }
                 Wake::Frame(Err(error)) => self.rest_after(error).await?,
+                Wake::Idle => self.keep_streaming()?,
                 Wake::Rest => self.rest().await?,
             }
         }
@@ -142,6 +147,7 @@ impl Shift<'_> {
     async fn wake(&mut self, rest_at: std::time::Instant) -> Wake {
         let order = async { Wake::Order(self.actor.orders.recv().await.ok()) };
         let (streaming, awaited) = (self.stream.is_running(), self.stream.in_flight() > 0);
+        let paced = self.stream.info().paced;
         let stream = &mut self.stream;
         let clock = &self.shared.clock;
         let frame = async move {
@@ -151,6 +157,10 @@ impl Shift<'_> {
                     let frame = async {
                         match awaited {
                             true => Wake::Frame(stream.frame().await),
+                            false if paced => {
+                                clock.sleep(NEXT_ORDER_WAIT).await;
+                                Wake::Idle
+                            }
                             false => std::future::pending().await,
                         }
                     };
@@ -167,7 +177,7 @@ impl Shift<'_> {
 
     /// While idle one request stays queued, so that the next command finds a running stream.
     fn keep_streaming(&mut self) -> Result<(), CameraError> {
-        if self.stream.is_running() && self.stream.in_flight() == 0 && self.stream.info().paced {
+        if self.stream.in_flight() == 0 && self.stream.info().paced {
             let controls = self.shared.settings.borrow().controls;
             self.stream.queue(&controls)?;
         }
@@ -237,7 +247,6 @@ impl Shift<'_> {
                 if self.stream.is_running() {
                     self.shared.health.set(State::Ready);
                 }
-                self.keep_streaming()?;
             }
         }
         self.shared.streaming.set(self.stream.is_running());
@@ -319,8 +328,12 @@ impl Shift<'_> {
         self.stream.ensure_running(wanted).await?;
         let (limits, obeys) = (self.stream.info().limits, self.stream.info().obeys_controls);
         self.stream.mark().await?;
+        // The frame that should show it; what is queued beyond stands before the next command's request.
+        let shown_by = self.stream.next_id() + u64::from(self.stream.info().control_latency_frames);
         for _ in 0..looks {
-            while self.stream.in_flight() < 2 {
+            while self.stream.in_flight() < 2
+                && (self.stream.next_id() <= shown_by || self.stream.in_flight() == 0)
+            {
                 self.stream.queue(wanted)?;
             }
             match self.stream.frame().await {

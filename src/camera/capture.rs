@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
+use futures_lite::future::or;
 use smol::channel::{self, Receiver, Sender};
 
 use super::backend::{Controls, Exposure, Frame, FrameStatus, Metadata};
@@ -24,6 +25,8 @@ use crate::store::Reservation;
 /// Longest prefix, so that the longest file name stays within the 255 bytes of a directory entry.
 pub const PREFIX_LIMIT: usize = 200;
 
+/// A station that stops waits this long for the frame in progress.
+const LAST_FRAME: Duration = Duration::from_secs(1);
 /// Frames in a row without a usable one before the capture is given up.
 const FRUITLESS_FRAMES: u32 = 30;
 
@@ -103,6 +106,7 @@ struct Handed {
 }
 
 enum Step {
+    End(CameraError),
     Frame(Result<Frame, CameraError>),
     Done(Done),
 }
@@ -169,15 +173,15 @@ impl<'a> Capture<'a> {
         }
         self.start().await?;
         while !self.plan.is_done() {
-            if job.is_some_and(Job::is_aborted) {
-                return Err(CameraError::Aborted);
-            }
-            if shutdown.is_given() {
-                return Err(CameraError::Stopping);
-            }
             self.refill()?;
-            match self.step().await {
-                Step::Frame(Ok(frame)) => self.judge(frame)?,
+            match self.step(job, shutdown).await {
+                Step::End(error) => return Err(error),
+                Step::Frame(Ok(frame)) => {
+                    self.judge(frame)?;
+                    if shutdown.is_given() && !self.plan.is_done() {
+                        return Err(CameraError::Stopping);
+                    }
+                }
                 Step::Frame(Err(error)) => self.recover(error).await?,
                 Step::Done(done) => self.saved(done)?,
             }
@@ -207,8 +211,8 @@ impl<'a> Capture<'a> {
         while self.stream.in_flight() < info.max_in_flight
             && self.stream.in_flight() + self.saving <= info.max_in_flight
         {
-            let shows_in = self.stream.next_id() + u64::from(info.control_latency_frames);
-            let Some(exposure) = self.plan.next_exposure(shows_in) else {
+            let latency = u64::from(info.control_latency_frames);
+            let Some(exposure) = self.plan.next_exposure(self.stream.next_id(), latency) else {
                 break;
             };
             let controls = Controls {
@@ -220,7 +224,7 @@ impl<'a> Capture<'a> {
         Ok(())
     }
 
-    async fn step(&mut self) -> Step {
+    async fn step(&mut self, job: Option<&Job>, shutdown: &Shutdown) -> Step {
         let results = &self.results.1;
         let done = async {
             match results.recv().await {
@@ -235,7 +239,22 @@ impl<'a> Capture<'a> {
                 _ => Step::Frame(stream.frame().await),
             }
         };
-        futures_lite::future::or(done, frame).await
+        let clock = self.clock;
+        let end = or(
+            async {
+                match job {
+                    Some(job) => job.aborted().await,
+                    None => std::future::pending().await,
+                }
+                Step::End(CameraError::Aborted)
+            },
+            async {
+                shutdown.wait().await;
+                clock.sleep(LAST_FRAME).await;
+                Step::End(CameraError::Stopping)
+            },
+        );
+        or(or(done, frame), end).await
     }
 
     /// A camera that gives no frames is restarted once in a capture.

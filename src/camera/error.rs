@@ -74,8 +74,15 @@ pub enum CameraError {
     #[error(transparent)]
     Store(#[from] StoreError),
     /// The prefix is no plain file name.
-    #[error("prefix \"{0}\" is not a plain file name: letters, digits and . _ - + = # , are allowed, at most {max} characters", max = super::capture::PREFIX_LIMIT)]
-    Prefix(String),
+    #[error(
+        "prefix \"{prefix}\" is not a plain file name: letters, digits and . _ - + = # , are allowed, at most {limit} characters"
+    )]
+    Prefix {
+        /// The prefix, shortened.
+        prefix: String,
+        /// Most characters.
+        limit: usize,
+    },
     /// A window of neither two nor four values.
     #[error("a window takes 2 or 4 values, not {0}")]
     WindowValues(usize),
@@ -86,7 +93,7 @@ pub enum CameraError {
     #[error(transparent)]
     Pool(#[from] Failure),
     /// The image worker ended.
-    #[error("the image worker ended")]
+    #[error("the image worker met a bug in Outpost")]
     WorkerEnded,
     /// The user ended it.
     #[error("ended by the user")]
@@ -121,7 +128,7 @@ impl CameraError {
             }
             CameraError::Kernel(_) | CameraError::WorkerEnded => Kind::Internal,
             CameraError::Store(error) => error.kind(),
-            CameraError::Prefix(_) => Kind::BadName,
+            CameraError::Prefix { .. } => Kind::BadName,
             CameraError::Aborted | CameraError::Stopping => Kind::Aborted,
         }
     }

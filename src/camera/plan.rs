@@ -67,16 +67,19 @@ impl Plan {
         of_use
     }
 
-    /// The exposure for the next request, whose effect will show in the frame of request `shows_in`. When nothing
-    /// is left to ask for it is the first exposure, which is what stays set after a sequence.
-    pub(super) fn next_exposure(&mut self, shows_in: u64) -> Option<Exposure> {
+    /// The exposure for the next request, whose effect will show `latency` frames after its own. When nothing is left
+    /// to ask for it is the first exposure, which is what stays set after a sequence; `None` when the request's own
+    /// frame is not needed either, so that nothing stands before what the next command asks for.
+    pub(super) fn next_exposure(&mut self, request_id: u64, latency: u64) -> Option<Exposure> {
         let lacking = self
             .entries
             .iter()
             .position(|e| e.taken + e.expected < e.wanted);
         if let Some(entry) = lacking {
             self.entries[entry].expected += 1;
-            self.slots.push_back((shows_in, entry));
+            self.slots.push_back((request_id + latency, entry));
+        } else if self.slots.back().is_none_or(|&(last, _)| last < request_id) {
+            return None;
         }
         self.entries
             .get(lacking.unwrap_or(0))
@@ -164,7 +167,10 @@ mod tests {
         let mut frame = 0;
         while !plan.is_done() {
             while (carried.len() as u64) < frame + 4 {
-                carried.push(plan.next_exposure(carried.len() as u64 + assumed).unwrap());
+                match plan.next_exposure(carried.len() as u64, assumed) {
+                    Some(exposure) => carried.push(exposure),
+                    None => break,
+                }
             }
             let shown = frame
                 .checked_sub(latency)
@@ -228,14 +234,31 @@ mod tests {
     #[test]
     fn automatic_exposure_is_known_by_its_place_alone() {
         let mut plan = Plan::new(&[Exposure::Auto], 1);
-        assert_eq!(plan.next_exposure(3), Some(Exposure::Auto));
+        assert_eq!(plan.next_exposure(0, 3), Some(Exposure::Auto));
         assert_eq!(plan.take(2, |_| true), None);
         assert_eq!(plan.take(3, |_| true), Some(Picture { entry: 0, index: 0 }));
     }
 
     #[test]
+    fn no_request_follows_the_one_of_the_last_picture() {
+        let mut plan = Plan::new(&[A, B], 1);
+        let asked: Vec<_> = (0..7).map(|id| plan.next_exposure(id, 3)).collect();
+        let after = [Some(A), Some(A), Some(A)];
+        assert_eq!(asked[..2], [Some(A), Some(B)]);
+        // The frames of requests 3 and 4 are the pictures; until then the first exposure comes back.
+        assert_eq!(asked[2..5], after);
+        assert_eq!(asked[5..], [None, None]);
+        assert_eq!(plan.take(3, |_| false), None);
+        assert_eq!(
+            plan.next_exposure(5, 3),
+            Some(A),
+            "a lost picture is asked for again"
+        );
+    }
+
+    #[test]
     fn nothing_wanted_is_done_at_once() {
         assert!(Plan::new(&[A], 0).is_done());
-        assert_eq!(Plan::new(&[], 3).next_exposure(3), None);
+        assert_eq!(Plan::new(&[], 3).next_exposure(0, 3), None);
     }
 }

@@ -138,7 +138,30 @@ fn check_prefix(prefix: &str) -> Result<(), CameraError> {
         || prefix.starts_with('.')
         || !prefix.chars().all(plain)
     {
-        return Err(CameraError::Prefix(prefix.chars().take(40).collect()));
+        return Err(CameraError::Prefix {
+            prefix: prefix.chars().take(40).collect(),
+            limit: PREFIX_LIMIT,
+        });
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_prefix_is_a_plain_file_name() {
+        let longest = "x".repeat(PREFIX_LIMIT);
+        for prefix in ["Dev101_rPiHQCam2-0007", "a.b", "#1,2=+", &longest] {
+            assert!(check_prefix(prefix).is_ok(), "{prefix}");
+        }
+        let too_long = "x".repeat(PREFIX_LIMIT + 1);
+        for prefix in [
+            "", ".", "..", ".hidden", "../esc", "a/b", "a b", "a:b", "<SS>", "\u{e4}", "a\0", "~",
+            "a\\b", &too_long,
+        ] {
+            assert!(check_prefix(prefix).is_err(), "{prefix}");
+        }
+    }
 }

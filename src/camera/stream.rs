@@ -104,14 +104,11 @@ impl Stream {
     }
 
     /// Request ids in flight and those whose frames are decided by requests already queued, with the controls they
-    /// should show. The oldest request in flight is left out: its exposure may have begun.
+    /// should show. The oldest is left out: its exposure may have begun.
     pub(super) fn foreseen(&self) -> Vec<(u64, Controls)> {
         let latency = u64::from(self.info.control_latency_frames);
-        let begun = self
-            .in_flight
-            .front()
-            .map_or(self.next_id, |oldest| oldest + 1);
-        (begun..self.next_id + latency)
+        let oldest = self.in_flight.front().copied().unwrap_or(self.next_id);
+        (oldest + 1..self.next_id + latency)
             .map(|id| (id, self.carried.shown_by(id, latency)))
             .collect()
     }

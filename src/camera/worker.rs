@@ -4,6 +4,7 @@
 //! reused from picture to picture and released when the camera rests.
 
 use std::io::{Cursor, Seek, SeekFrom};
+use std::panic::{self, AssertUnwindSafe};
 use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -123,7 +124,9 @@ fn serve(orders: &Receiver<Order>) {
                     window,
                     mode,
                 };
-                let result = bench.make(frame.buffer, &geometry, &tags, &output);
+                // A bug costs this picture; without an answer the capture would wait for ever.
+                let make = AssertUnwindSafe(|| bench.make(frame.buffer, &geometry, &tags, &output));
+                let result = panic::catch_unwind(make).unwrap_or(Err(CameraError::WorkerEnded));
                 let _ = reply.send_blocking(Done {
                     number,
                     result,

@@ -111,9 +111,9 @@ fn verdict(loaded: &Loaded, conflicts: &[Conflict]) -> String {
     }
     match conflicts.len() {
         0 => text.push_str("No conflicts.\n"),
-        1 => text.push_str("1 conflict: the station cannot run so.\n"),
+        1 => text.push_str("1 conflict.\n"),
         count => {
-            let _ = writeln!(text, "{count} conflicts: the station cannot run so.");
+            let _ = writeln!(text, "{count} conflicts.");
         }
     }
     text

@@ -80,7 +80,7 @@ Flags:
 Shows every setting with its value and where the value came from, what to wire
 to which header pin, and every pin or bus that is used twice or is not there.
 Mistakes in the file are reported as FILE:LINE:COLUMN, all of them at once.
-Exit code 0 if the station could run so, 1 if not.
+Exit code 0 if all is well, 1 on a mistake or a conflict.
 ";
 
 const BOARDS: &str = "\

@@ -86,56 +86,36 @@ impl Kind {
                 .as_bool()
                 .map(Value::Boolean)
                 .ok_or_else(|| self.refuse(value, "not true or false")),
-            Kind::Integer { min, max, .. } => {
-                let number =
-                    integer(value).ok_or_else(|| self.refuse_number(value, "a whole number"))?;
-                let number = number.filter(|number| (min..=max).contains(&number));
-                number
-                    .map(Value::Integer)
-                    .ok_or_else(|| self.out_of_range(value))
-            }
-            Kind::Float { min, max, .. } => {
-                let number = float(value).ok_or_else(|| self.refuse_number(value, "a number"))?;
-                if (min..=max).contains(&&number) {
-                    Ok(Value::Float(number))
-                } else {
-                    Err(self.out_of_range(value))
-                }
-            }
+            Kind::Integer { min, max, .. } => match integer(value) {
+                None => Err(self.refuse(value, "not a whole number")),
+                Some(Some(number)) if (min..=max).contains(&&number) => Ok(Value::Integer(number)),
+                Some(_) => Err(self.out_of_range(value)),
+            },
+            Kind::Float { min, max, .. } => match float(value) {
+                None => Err(self.refuse(value, "not a number")),
+                Some(number) if (min..=max).contains(&&number) => Ok(Value::Float(number)),
+                Some(_) => Err(self.out_of_range(value)),
+            },
             Kind::Choice(words) => {
                 let text = self.text(value)?;
                 one_of(text, words).map(|()| Value::String(text.into()))
             }
             Kind::Choices(words) => self.words(value, words),
-            Kind::Texts => self.texts(value),
+            Kind::Texts => self.list(value, |item| Ok(Value::String(self.text(item)?.into()))),
             Kind::Integers { min, max } => {
-                let unit = "";
-                let item = Kind::Integer {
-                    min: *min,
-                    max: *max,
-                    unit,
-                };
-                let items = value
-                    .as_array()
-                    .ok_or_else(|| self.refuse(value, "not a list"))?;
-                let numbers: Result<Vec<Value>, String> = items
-                    .iter()
-                    .map(|number| item.accept(number.get_ref()))
-                    .collect();
-                numbers.map(Value::Array)
+                let (min, max, unit) = (*min, *max, "");
+                let number = Kind::Integer { min, max, unit };
+                self.list(value, |item| number.accept(item))
             }
             Kind::Text { check, .. } => {
                 let text = self.text(value)?;
                 check(text).map_err(|refusal| format!("{} {refusal}", quoted(text)))?;
                 Ok(Value::String(text.into()))
             }
-            Kind::Path { empty } => {
-                let text = self.text(value)?;
-                match text.is_empty() && empty.is_none() {
-                    true => Err("a path is needed here".into()),
-                    false => Ok(Value::String(text.into())),
-                }
-            }
+            Kind::Path { empty } => match self.text(value)? {
+                "" if empty.is_none() => Err("a path is needed here".into()),
+                text => Ok(Value::String(text.into())),
+            },
         }
     }
 
@@ -156,7 +136,7 @@ impl Kind {
     }
 
     fn words(&self, value: &DeValue<'_>, words: &[&str]) -> Result<Value, String> {
-        let list = self.texts(value)?;
+        let list = self.list(value, |item| Ok(Value::String(self.text(item)?.into())))?;
         let items: Vec<&str> = list
             .as_array()
             .into_iter()
@@ -175,18 +155,17 @@ impl Kind {
         Ok(list)
     }
 
-    fn texts(&self, value: &DeValue<'_>) -> Result<Value, String> {
+    fn list(
+        &self,
+        value: &DeValue<'_>,
+        accept: impl Fn(&DeValue<'_>) -> Result<Value, String>,
+    ) -> Result<Value, String> {
         let items = value
             .as_array()
             .ok_or_else(|| self.refuse(value, "not a list: put it in [ ]"))?;
-        let texts: Result<Vec<Value>, String> = items
-            .iter()
-            .map(|item| {
-                self.text(item.get_ref())
-                    .map(|text| Value::String(text.into()))
-            })
-            .collect();
-        texts.map(Value::Array)
+        let items: Result<Vec<Value>, String> =
+            items.iter().map(|item| accept(item.get_ref())).collect();
+        items.map(Value::Array)
     }
 
     fn refuse(&self, value: &DeValue<'_>, why: &str) -> String {
@@ -195,10 +174,6 @@ impl Kind {
             Kind::Bool => format!("{shown} is {why}"),
             _ => format!("{shown} is {why} (allowed: {})", self.allowed()),
         }
-    }
-
-    fn refuse_number(&self, value: &DeValue<'_>, what: &str) -> String {
-        self.refuse(value, &format!("not {what}"))
     }
 
     fn out_of_range(&self, value: &DeValue<'_>) -> String {

@@ -13,6 +13,7 @@ mod values;
 use std::path::{Path, PathBuf};
 
 use crate::board::{self, Detected, DeviceTree, Profile};
+use crate::scpi::legacy::MAX_REPLY;
 pub use document::{ConfigErrors, Place, Problem};
 pub(crate) use document::{Document, Found, Reader, nearest};
 pub use kind::Kind;
@@ -34,9 +35,6 @@ const NOT_BUILT: [&str; 7] = [
     "bitscope",
     "tinycloud",
 ];
-
-/// Longest path an FE-PyCam2 client can receive, in bytes.
-const LEGACY_REPLY_BYTES: usize = 31;
 
 /// Where settings come from.
 #[derive(Debug, Clone)]
@@ -96,7 +94,8 @@ impl Sources {
     fn document(&self) -> Result<Option<(PathBuf, Document)>, Problem> {
         let path = match &self.config {
             Some(path) => path,
-            None if self.system_config.exists() => &self.system_config,
+            // A file that cannot even be looked for is an error when it is read, not an absent one.
+            None if self.system_config.try_exists().unwrap_or(true) => &self.system_config,
             None => return Ok(None),
         };
         Document::read(path).map(|document| Some((path.clone(), document)))
@@ -137,7 +136,6 @@ impl Config {
         document: Option<(PathBuf, Document)>,
     ) -> Result<Loaded, ConfigErrors> {
         let mut problems = Vec::new();
-        let state_dir = sources.state_dir()?;
         let (file, layer) = match document {
             Some((path, document)) => {
                 let layer = read_document(&document, &path, sources, &mut problems)?;
@@ -146,29 +144,19 @@ impl Config {
             None => (None, Vec::new()),
         };
         let detected = board::detect(&sources.device_tree);
-        let board = choose_board(sources, &layer, &detected, file.as_deref());
-        let (board, auto) = match board {
-            Ok(chosen) => chosen,
-            Err(ConfigErrors(more)) => {
-                problems.extend(more);
-                return Err(sorted(problems));
-            }
-        };
-        let mut settings = Settings::built_in();
-        settings.apply_board(&board, &sources.state_home);
-        settings.apply_file(layer);
-        settings.apply_flags(sources.board.as_deref(), state_dir.as_deref());
-        settings.resolve();
-        settings.check(&mut problems);
+        let (board, auto) = choose_board(sources, &layer, &detected, file.as_deref())
+            .map_err(|ConfigErrors(more)| sorted([problems.clone(), more].concat()))?;
+        let origins = merge(sources, &board, layer)?;
+        origins.check(&mut problems);
         if !problems.is_empty() {
             return Err(sorted(problems));
         }
-        let config = settings.config()?;
+        let config = origins.config()?;
         let mut warnings = warnings(&config);
         warnings.extend(detected.warning.clone().filter(|_| auto));
         Ok(Loaded {
             config,
-            origins: settings,
+            origins,
             warnings,
             board,
             detected,
@@ -218,6 +206,21 @@ fn read_document(
     let base = folder_of(path);
     let layer = read_layer(Reader::root(document, &table), problems);
     Ok(layers::make_absolute(layer, &base, &sources.state_home))
+}
+
+/// Lays the layers over each other and fills in what follows from other values.
+fn merge(
+    sources: &Sources,
+    board: &Profile,
+    file: Vec<(usize, Found)>,
+) -> Result<Settings, Problem> {
+    let state_dir = sources.state_dir()?;
+    let mut settings = Settings::built_in();
+    settings.apply_board(board, &sources.state_home);
+    settings.apply_file(file);
+    settings.apply_flags(sources.board.as_deref(), state_dir.as_deref());
+    settings.resolve();
+    Ok(settings)
 }
 
 /// The folder that relative paths of a file start from.
@@ -299,10 +302,10 @@ fn warnings(config: &Config) -> Vec<String> {
         .into_iter()
         .filter_map(|(key, path)| {
             let length = path.as_os_str().len();
-            (length > LEGACY_REPLY_BYTES).then(|| {
+            (length > MAX_REPLY).then(|| {
                 format!(
                     "{key}: {} is {length} bytes long; FE-PyCam2 clients see only the first \
-                     {LEGACY_REPLY_BYTES} bytes of a path",
+                     {MAX_REPLY} bytes of a path",
                     path.display()
                 )
             })

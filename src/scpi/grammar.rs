@@ -133,11 +133,6 @@ impl<'a> Header<'a> {
     pub fn nodes(&self) -> impl Iterator<Item = Node<'a>> + use<'a> {
         self.body.split(':').map(Node::new)
     }
-
-    /// The header as an error detail: nodes and question mark.
-    pub(crate) fn detail(&self) -> String {
-        self.to_string()
-    }
 }
 
 impl std::fmt::Display for Header<'_> {

@@ -155,11 +155,6 @@ pub fn verdict(error: Option<&Error>) -> &'static str {
     }
 }
 
-/// True when the measurement program can read `reply` in one go: see [`MAX_REPLY`].
-pub fn fits(reply: &str) -> bool {
-    reply.len() <= MAX_REPLY
-}
-
 /// A common header, or a tree header that ends in a question mark.
 fn is_scpi_query(word: &[u8]) -> bool {
     word.starts_with(b"*")
@@ -182,9 +177,6 @@ pub enum ArgumentError {
     /// A list of another length than the command needs.
     #[error("{0} values in the list")]
     ListLength(usize),
-    /// Not a plain file name.
-    #[error("{0:?} is not a file name prefix of letters, digits and . _ - + = # ,")]
-    Prefix(String),
     /// Not text.
     #[error("argument {0} is not UTF-8")]
     Encoding(usize),
@@ -196,7 +188,6 @@ impl From<ArgumentError> for Error {
             ArgumentError::Missing(_) => -109,
             ArgumentError::Integer(_) | ArgumentError::Number(_) => -104,
             ArgumentError::ListLength(_) => -115,
-            ArgumentError::Prefix(_) => -257,
             ArgumentError::Encoding(_) => -101,
         };
         Self::new(number).with(error.to_string())
@@ -267,15 +258,6 @@ impl<'a> Arguments<'a> {
         list.try_into()
             .map_err(|list: Vec<f64>| ArgumentError::ListLength(list.len()))
     }
-
-    /// The file name prefix at `index`: see [`is_file_prefix`].
-    pub fn prefix(&self, index: usize) -> Result<&'a str, ArgumentError> {
-        let text = self.text(index)?;
-        match is_file_prefix(text) {
-            true => Ok(text),
-            false => Err(ArgumentError::Prefix(text.to_owned())),
-        }
-    }
 }
 
 /// Python's `int()`: white space around, a sign, `_` between digits. Values beyond an `i64` become its limits.
@@ -321,12 +303,6 @@ pub fn parse_bool(text: &str) -> bool {
     ["1", "true", "on", "yes", "y"]
         .iter()
         .any(|word| text.eq_ignore_ascii_case(word))
-}
-
-/// True for a plain file name: letters, digits and `.` `_` `-` `+` `=` `#` `,`, but not `.` or `..` and not empty.
-pub fn is_file_prefix(text: &str) -> bool {
-    let plain = |b: u8| b.is_ascii_alphanumeric() || b"._-+=#,".contains(&b);
-    !text.is_empty() && text.bytes().all(plain) && !matches!(text, "." | "..")
 }
 
 /// Digits with single underscores between them.

@@ -95,27 +95,6 @@ impl<H> Tree<H> {
         self.tables.iter().copied().flatten()
     }
 
-    /// The rows of a header given as text, in its short or long form; with or without question mark both its
-    /// command and its query.
-    ///
-    /// # Errors
-    /// -113 when there is neither, and those of a malformed header.
-    pub fn named(&self, header: &str) -> Result<Vec<&'static Command<H>>, Error> {
-        let header = header.trim().trim_end_matches('?');
-        let mut rows = Vec::new();
-        for text in [header.to_owned(), format!("{header}?")] {
-            let (parsed, _) = Header::parse(text.as_bytes())?;
-            rows.extend(
-                self.find(&mut PathState::default(), &parsed)
-                    .map(|found| found.command),
-            );
-        }
-        if rows.is_empty() {
-            return Err(Error::new(-113).with(header));
-        }
-        Ok(rows)
-    }
-
     /// Finds the command of a header and moves the path.
     ///
     /// # Errors
@@ -132,7 +111,7 @@ impl<H> Tree<H> {
             parent = at;
             at = self
                 .descend(at, node)
-                .map_err(|e| e.with(header.detail()))?;
+                .map_err(|e| e.with(header.to_string()))?;
         }
         let found = &self.nodes[at.node];
         let command = if header.is_query() {
@@ -140,7 +119,7 @@ impl<H> Tree<H> {
         } else {
             found.command
         };
-        let command = command.ok_or_else(|| Error::new(-113).with(header.detail()))?;
+        let command = command.ok_or_else(|| Error::new(-113).with(header.to_string()))?;
         if !header.is_common() {
             *path = parent;
         }

@@ -1,7 +1,7 @@
 //! The FE-PyCam2 dialect: every command sequential, values outside their range clamped (hq-camera.md 3).
 
 use super::commands::start_archive;
-use super::session::Context;
+use super::context::Context;
 use crate::base::jobs::JobState;
 use crate::camera::{Camera, CaptureOrder, Change, Range};
 use crate::scpi::Error;
@@ -43,17 +43,17 @@ pub(super) async fn run(
             return Ok(Answer::Close);
         }
         Header::Archive => return archive(context, arguments).await,
-        Header::CaptureSequence => return capture(&camera(context)?, arguments).await,
+        Header::CaptureSequence => return capture(&context.camera()?, arguments).await,
         Header::ClipWindow => {
-            camera(context)?.set_window(&arguments.integers(0)?)?;
+            context.camera()?.set_window(&arguments.integers(0)?)?;
             return Ok(Answer::Ack);
         }
         Header::Unpack => {
-            camera(context)?.set_unpack(arguments.boolean(0)?);
+            context.camera()?.set_unpack(arguments.boolean(0)?);
             return Ok(Answer::Ack);
         }
         Header::Shrink => {
-            camera(context)?.set_binning(arguments.integer(0)?)?;
+            context.camera()?.set_binning(arguments.integer(0)?)?;
             return Ok(Answer::Ack);
         }
         Header::Exposure => Change::Exposure(arguments.integer(0)?),
@@ -68,21 +68,13 @@ pub(super) async fn run(
             Change::Crop([x, y, w, h])
         }
     };
-    camera(context)?.configure(change, Range::Clamp).await?;
+    context.camera()?.configure(change, Range::Clamp).await?;
     Ok(Answer::Ack)
-}
-
-fn camera(context: &Context) -> Result<Camera, Error> {
-    context
-        .services
-        .camera
-        .clone()
-        .ok_or_else(|| Error::new(-241).with("the camera is disabled"))
 }
 
 async fn capture(camera: &Camera, arguments: Arguments<'_>) -> Result<Answer, Error> {
     let order = CaptureOrder {
-        prefix: arguments.prefix(0)?.to_owned(),
+        prefix: arguments.text(0)?.to_owned(),
         exposures_us: arguments.integers(1)?,
         pictures: u32::try_from(arguments.integer(2)?.max(0)).unwrap_or(u32::MAX),
         log: {

@@ -9,6 +9,7 @@
 
 mod commands;
 mod connection;
+mod context;
 mod dialect;
 mod errors;
 mod listener;

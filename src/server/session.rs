@@ -1,6 +1,5 @@
 //! One client connection: its status model, its output, and the messages it sends, one after the other.
 
-use std::cell::{Cell, RefCell};
 use std::io;
 use std::net::TcpStream;
 use std::panic::AssertUnwindSafe;
@@ -12,81 +11,24 @@ use smol::Async;
 
 use super::commands::{self, Handler};
 use super::connection::{Connection, OUTPUT_LIMIT};
+use super::context::{Context, SessionState, Tail};
 use super::dialect::{self, Answer};
-use super::errors::scpi_error;
 use super::listener::Protocol;
 use super::services::Services;
-use crate::base::conditions::{News, Observer, Register};
-use crate::base::jobs::Job;
 use crate::scpi::dual::DualFramer;
 use crate::scpi::framing::{Frame, LineFramer};
 use crate::scpi::grammar::{self, Unit};
 use crate::scpi::legacy::{self, Grammar};
 use crate::scpi::tree::PathState;
-use crate::scpi::{Error, Reply, Status};
+use crate::scpi::{Error, Reply};
 use crate::store::StoredFile;
 
-/// Messages run in a row before others get their turn.
+/// Messages and units run in a row before others get their turn.
 const TURN: u32 = 32;
 /// Time for the last replies when the station stops.
 const FAREWELL: Duration = Duration::from_secs(2);
 /// Piece in which files are sent.
 const FILE_CHUNK: usize = 256 * 1024;
-
-/// What belongs to a connection and outlives a single command.
-#[derive(Default)]
-pub struct SessionState {
-    pub(super) status: RefCell<Status>,
-    /// Overlapped operations this connection started.
-    jobs: RefCell<Vec<Job>>,
-    /// Id of the newest one, 0 before the first.
-    pub(super) last_job: Cell<u32>,
-    /// Counts `*OPC` and what cancels it, so that an old watcher does not answer for a new one.
-    pub(super) completion: Cell<u64>,
-}
-
-impl SessionState {
-    /// Unfinished operations of this connection.
-    pub(super) fn pending_jobs(&self) -> Vec<Job> {
-        let mut jobs = self.jobs.borrow_mut();
-        jobs.retain(|job| !job.state().is_over());
-        jobs.clone()
-    }
-
-    pub(super) fn add_job(&self, job: Job) {
-        self.last_job.set(job.id());
-        self.pending_jobs();
-        self.jobs.borrow_mut().push(job);
-    }
-}
-
-impl Observer for SessionState {
-    fn note(&self, news: &News<'_>) {
-        let mut status = self.status.borrow_mut();
-        match *news {
-            News::Changed(Register::Operation, was, is) => status.oper.note_condition(was, is),
-            News::Changed(Register::Questionable, was, is) => status.ques.note_condition(was, is),
-            News::Fault(failure) => status.fault(scpi_error(failure)),
-        }
-    }
-}
-
-/// What a handler works with.
-pub struct Context {
-    pub(super) services: Rc<Services>,
-    pub(super) session: Rc<SessionState>,
-    pub(super) reply: Reply,
-    /// Data that follow the block header the handler wrote.
-    pub(super) tail: Option<Tail>,
-    /// Earlier replies of this connection are still unsent.
-    pub(super) output_waits: bool,
-}
-
-/// Data of a block too large to be copied into the reply.
-pub enum Tail {
-    File(StoredFile),
-    Bytes(Vec<u8>, smol::lock::SemaphoreGuardArc),
-}
 
 enum Framer {
     Line(LineFramer),
@@ -115,6 +57,7 @@ pub(super) async fn serve(stream: Async<TcpStream>, services: Rc<Services>, prot
         Protocol::Legacy => Framer::Dual(DualFramer::new()),
     };
     let mut session = Session {
+        in_a_row: 0,
         protocol,
         connection,
         context,
@@ -131,6 +74,8 @@ pub(super) async fn serve(stream: Async<TcpStream>, services: Rc<Services>, prot
 }
 
 struct Session {
+    /// Messages and units run since others had their turn.
+    in_a_row: u32,
     protocol: Protocol,
     connection: Connection,
     context: Context,
@@ -141,17 +86,13 @@ impl Session {
         let shutdown = self.context.services.shutdown.clone();
         let settle = self.context.services.legacy_settle;
         let mut ended = false;
-        let mut in_a_row = 0;
         loop {
             while let Some(frame) = framer.next() {
                 if let Flow::Close = self.handle(frame).await? {
                     return self.farewell().await;
                 }
                 self.connection.flush(OUTPUT_LIMIT).await?;
-                in_a_row += 1;
-                if in_a_row % TURN == 0 {
-                    smol::future::yield_now().await;
-                }
+                self.take_turn().await;
                 if shutdown.is_given() {
                     return self.farewell().await;
                 }
@@ -170,6 +111,15 @@ impl Session {
                 Some(Ok(Some(bytes))) => framer.push(bytes),
                 Some(Err(error)) => return Err(error),
             }
+        }
+    }
+
+    /// Lets others run once in a while, however much this client sends at a time.
+    async fn take_turn(&mut self) {
+        self.in_a_row += 1;
+        if self.in_a_row >= TURN {
+            self.in_a_row = 0;
+            smol::future::yield_now().await;
         }
     }
 
@@ -294,6 +244,10 @@ impl Session {
             if let Some(tail) = self.context.tail.take() {
                 self.send_tail(tail).await?;
             }
+            if self.context.reply.bytes().len() > OUTPUT_LIMIT {
+                self.send_part().await?;
+            }
+            self.take_turn().await;
         }
         Ok(first)
     }
@@ -318,15 +272,18 @@ impl Session {
         }
     }
 
-    /// Sends what the message has answered so far, then the data of a block.
+    /// Sends what the message has answered so far together with the data of a block. A block that fits one piece
+    /// stays in the reply and goes out with its terminator: clients that receive once get it whole.
     async fn send_tail(&mut self, tail: Tail) -> io::Result<()> {
-        self.connection.send(self.context.reply.bytes())?;
-        self.context.reply.continue_after_sending();
         match tail {
             Tail::Bytes(bytes, _permit) => {
-                for piece in bytes.chunks(FILE_CHUNK) {
-                    self.connection.send(piece)?;
-                    self.connection.flush(OUTPUT_LIMIT).await?;
+                let mut pieces = bytes.chunks(FILE_CHUNK);
+                if let Some(first) = pieces.next() {
+                    self.context.reply.raw().extend_from_slice(first);
+                }
+                for piece in pieces {
+                    self.send_part().await?;
+                    self.context.reply.raw().extend_from_slice(piece);
                 }
                 Ok(())
             }
@@ -337,22 +294,32 @@ impl Session {
     async fn send_file(&mut self, stored: StoredFile) -> io::Result<()> {
         let pool = self.context.services.pool.clone();
         let (mut file, mut left) = (stored.file, stored.size);
-        let mut chunk = vec![0; FILE_CHUNK];
+        let mut chunk = Vec::new();
         while left > 0 {
-            let want = usize::try_from(left).unwrap_or(FILE_CHUNK).min(FILE_CHUNK);
+            if !chunk.is_empty() {
+                self.send_part().await?;
+            }
+            let want = left.min(FILE_CHUNK as u64) as usize;
             let read = pool.run(move || {
-                let result = io::Read::read_exact(&mut file, &mut chunk[..want]);
+                chunk.resize(want, 0);
+                let result = io::Read::read_exact(&mut file, &mut chunk);
                 (file, chunk, result)
             });
             let result;
             (file, chunk, result) = read.await.map_err(io::Error::other)?;
             // A file cut short under our hands leaves a block that cannot be completed: only closing is honest.
             result?;
-            self.connection.send(&chunk[..want])?;
-            self.connection.flush(OUTPUT_LIMIT).await?;
+            self.context.reply.raw().extend_from_slice(&chunk);
             left -= want as u64;
         }
         Ok(())
+    }
+
+    /// Sends a part of a message that is too large for one write.
+    async fn send_part(&mut self) -> io::Result<()> {
+        self.connection.send(self.context.reply.bytes())?;
+        self.context.reply.continue_after_sending();
+        self.connection.flush(OUTPUT_LIMIT).await
     }
 
     fn fail(&self, error: Error) {

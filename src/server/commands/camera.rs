@@ -1,7 +1,7 @@
 //! `CAMera` and `CAPture` subtrees, and the image settings of `SRV:IMG`.
 
 use super::system::{adopt, words};
-use super::{Handler, Row, Waiting};
+use super::{Handler, Row, Waiting, camera_row};
 use crate::camera::backend::{Exposure, StreamInfo};
 use crate::camera::{
     COLOUR_GAIN_MAX, CaptureOrder, Change, Range as Bounds, exposure_range_us, frame_rate_range,
@@ -9,8 +9,8 @@ use crate::camera::{
 };
 use crate::raw::formats::Format;
 use crate::scpi::{Args, Error, Kind, Limit, Need, NumericRange, Param, Range, Unit};
+use crate::server::context::{Context, Tail};
 use crate::server::services::Services;
-use crate::server::session::{Context, Tail};
 
 const FORMATS: &[&str] = &["raw", "npy", "fits", "tiff", "dng", "png"];
 const LIMIT: &[Param] = &[Param::optional("limit", Kind::MinMaxDef)];
@@ -67,35 +67,20 @@ const CAPTURE: &[Param] = &[
     Param::new("log", Kind::Bool),
 ];
 
-const fn row(
-    header: &'static str,
-    params: &'static [Param],
-    help: &'static str,
-    handler: Handler,
-) -> Row {
-    Row {
-        header,
-        params,
-        instrument: "camera",
-        help,
-        handler,
-    }
-}
-
 pub(super) const ROWS: &[Row] = &[
-    row(
+    camera_row(
         "CAMera:CONFigure:SS",
         &[Param::new("exposure", EXPOSURE)],
         "exposure time, 0 for automatic; waits until frames show it",
         Handler::Later(set_exposure),
     ),
-    row(
+    camera_row(
         "CAMera:CONFigure:SS?",
         LIMIT,
         "exposure time in microseconds, 0 for automatic",
         Handler::Now(exposure),
     ),
-    row(
+    camera_row(
         "CAMera:CONFigure:FR",
         &[Param::new(
             "rate",
@@ -107,13 +92,13 @@ pub(super) const ROWS: &[Row] = &[
         "frames per second",
         Handler::Later(set_rate),
     ),
-    row(
+    camera_row(
         "CAMera:CONFigure:FR?",
         LIMIT,
         "frames per second",
         Handler::Now(rate),
     ),
-    row(
+    camera_row(
         "CAMera:CONFigure:AG",
         &[Param::new(
             "gain",
@@ -125,13 +110,13 @@ pub(super) const ROWS: &[Row] = &[
         "analogue gain",
         Handler::Later(set_gain),
     ),
-    row(
+    camera_row(
         "CAMera:CONFigure:AG?",
         LIMIT,
         "analogue gain",
         Handler::Now(gain),
     ),
-    row(
+    camera_row(
         "CAMera:CONFigure:AWB",
         &[
             Param::new("red", COLOUR_GAIN),
@@ -140,104 +125,104 @@ pub(super) const ROWS: &[Row] = &[
         "color gains, 0,0 for automatic; raw data do not change",
         Handler::Later(set_colour),
     ),
-    row(
+    camera_row(
         "CAMera:CONFigure:AWB?",
         &[],
         "color gains, 0,0 for automatic",
         Handler::Now(colour),
     ),
-    row(
+    camera_row(
         "CAMera:CONFigure:SCLCRP",
         &[Param::list("x,y,w,h", PIXELS, Need::OneOf(&[4]))],
         "crop of the processed image; raw data do not change",
         Handler::Later(set_crop),
     ),
-    row(
+    camera_row(
         "CAMera:CONFigure:SCLCRP?",
         &[],
         "crop x,y,w,h",
         Handler::Now(crop),
     ),
-    row(
+    camera_row(
         "CAMera:FORMat",
         &[words("format", FORMATS)],
         "files made of each picture",
         Handler::Now(set_formats),
     ),
-    row(
+    camera_row(
         "CAMera:FORMat?",
         &[],
         "files made of each picture",
         Handler::Now(formats),
     ),
-    row(
+    camera_row(
         "CAMera:FRAMe?",
         &[Param::new("format", Kind::Choice(FORMATS))],
         "one new frame with the present window and binning, as a block",
         Handler::Later(frame),
     ),
-    row(
+    camera_row(
         "CAMera:METadata?",
         &[],
         "metadata of the newest frame, as JSON",
         Handler::Now(metadata),
     ),
-    row(
+    camera_row(
         "CAMera:STATus?",
         &[],
         "state and settings, as JSON",
         Handler::Now(status),
     ),
-    row(
+    camera_row(
         "CAMera:LIMits?",
         &[],
         "what the sensor allows, as JSON",
         Handler::Now(limits),
     ),
-    row(
+    camera_row(
         "CAP:SEQFET",
         CAPTURE,
         "take pictures of each exposure to the image folder; an overlapped operation",
         Handler::Later(capture),
     ),
-    row(
+    camera_row(
         "SRV:IMG:BCLP",
         &[Param::list("window", PIXELS, Need::OneOf(&[2, 4]))],
         "window: w,h centered or x,y,w,h; values are rounded down to even",
         Handler::Now(set_window),
     ),
-    row("SRV:IMG:BCLP?", &[], "window x,y,w,h", Handler::Now(window)),
-    row(
+    camera_row("SRV:IMG:BCLP?", &[], "window x,y,w,h", Handler::Now(window)),
+    camera_row(
         "SRV:IMG:DBAY",
         &[Param::new("unpack", Kind::Bool)],
         "unpack to 12-bit pixels; off also sets SRNK 0",
         Handler::Now(set_unpack),
     ),
-    row(
+    camera_row(
         "SRV:IMG:DBAY?",
         &[],
         "whether pixels are unpacked",
         Handler::Now(unpack),
     ),
-    row(
+    camera_row(
         "SRV:IMG:SRNK",
         &[Param::new("rounds", ROUNDS)],
         "rounds of 2x2 summing; above 0 also unpacks",
         Handler::Now(set_binning),
     ),
-    row(
+    camera_row(
         "SRV:IMG:SRNK?",
         LIMIT,
         "rounds of 2x2 summing",
         Handler::Now(binning),
     ),
-    row(
+    camera_row(
         "SRV:IMG:SHRNK",
         &[Param::new("rounds", ROUNDS)],
         "the same as SRV:IMG:SRNK",
         Handler::Now(set_binning),
     ),
-    row(
+    camera_row(
         "SRV:IMG:SHRNK?",
         LIMIT,
         "the same as SRV:IMG:SRNK?",

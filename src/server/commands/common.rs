@@ -1,96 +1,81 @@
 //! IEEE 488.2 common commands (scpi.md 6).
 
-use super::{Handler, Row, Waiting};
+use super::{Handler, Row, Waiting, system_row};
 use crate::base::health::State;
 use crate::base::jobs::Job;
 use crate::scpi::{Args, Error, Kind, Param, Range};
-use crate::server::session::Context;
+use crate::server::context::Context;
 
 const BYTE: Kind = Kind::Integer {
     range: Range::Plain(0.0, 255.0),
     unit: None,
 };
 
-const fn row(
-    header: &'static str,
-    params: &'static [Param],
-    help: &'static str,
-    handler: Handler,
-) -> Row {
-    Row {
-        header,
-        params,
-        instrument: "system",
-        help,
-        handler,
-    }
-}
-
 pub(super) const ROWS: &[Row] = &[
-    row(
+    system_row(
         "*IDN?",
         &[],
         "identity: maker,model,serial,version",
         Handler::Now(identity),
     ),
-    row(
+    system_row(
         "*RST",
         &[],
         "settings of all instruments to their start values, captures aborted",
         Handler::Later(reset),
     ),
-    row(
+    system_row(
         "*CLS",
         &[],
         "clear error queue and event registers",
         Handler::Now(clear),
     ),
-    row(
+    system_row(
         "*ESE",
         &[Param::new("mask", BYTE)],
         "enable bits of the standard event register",
         Handler::Now(set_ese),
     ),
-    row("*ESE?", &[], "the enabled bits", Handler::Now(ese)),
-    row(
+    system_row("*ESE?", &[], "the enabled bits", Handler::Now(ese)),
+    system_row(
         "*ESR?",
         &[],
         "standard event register, cleared by reading",
         Handler::Now(esr),
     ),
-    row(
+    system_row(
         "*SRE",
         &[Param::new("mask", BYTE)],
         "enable bits of the status byte; bit 6 is ignored",
         Handler::Now(set_sre),
     ),
-    row("*SRE?", &[], "the enabled bits", Handler::Now(sre)),
-    row("*STB?", &[], "status byte", Handler::Now(stb)),
-    row(
+    system_row("*SRE?", &[], "the enabled bits", Handler::Now(sre)),
+    system_row("*STB?", &[], "status byte", Handler::Now(stb)),
+    system_row(
         "*OPC",
         &[],
         "set bit 0 of the event register when this connection's operations have ended",
         Handler::Now(opc),
     ),
-    row(
+    system_row(
         "*OPC?",
         &[],
         "answer 1 when this connection's operations have ended",
         Handler::Later(opc_query),
     ),
-    row(
+    system_row(
         "*WAI",
         &[],
         "hold later commands until this connection's operations have ended",
         Handler::Later(wait),
     ),
-    row(
+    system_row(
         "*TST?",
         &[],
         "self-test: 0 is passed, else the number of parts that have failed",
         Handler::Now(self_test),
     ),
-    row(
+    system_row(
         "*OPT?",
         &[],
         "fitted instruments, 0 for none",

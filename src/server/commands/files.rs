@@ -4,13 +4,13 @@ use std::ops::ControlFlow;
 use std::rc::Rc;
 
 use super::system::adopt;
-use super::{Handler, Row, Waiting};
+use super::{Handler, Row, Waiting, store_row};
 use crate::base::conditions::Condition;
 use crate::base::error::{Failure, Kind as FailureKind};
 use crate::base::jobs::Job;
 use crate::scpi::{Args, Error, Kind, Param};
+use crate::server::context::{Context, Tail};
 use crate::server::services::Services;
-use crate::server::session::{Context, Tail};
 use crate::store::{ArchiveOptions, StoreError, create_archive};
 
 const NAME: &[Param] = &[Param::new("name", Kind::Text { max: 4096 })];
@@ -25,65 +25,50 @@ const ARCHIVE: &[Param] = &[
 /// Archives written at a time; each takes threads and disk.
 const ARCHIVES: u32 = 4;
 
-const fn row(
-    header: &'static str,
-    params: &'static [Param],
-    help: &'static str,
-    handler: Handler,
-) -> Row {
-    Row {
-        header,
-        params,
-        instrument: "store",
-        help,
-        handler,
-    }
-}
-
 pub(super) const ROWS: &[Row] = &[
-    row(
+    store_row(
         "MMEMory:CATalog?",
         &[],
         "used,free,\"name,type,size\",... of the image folder, in bytes",
         Handler::Later(catalog),
     ),
-    row(
+    store_row(
         "MMEMory:DATA?",
         NAME,
         "a file as a block",
         Handler::Later(data),
     ),
-    row(
+    store_row(
         "MMEMory:DELete",
         NAME,
         "delete a file",
         Handler::Later(delete),
     ),
-    row(
+    store_row(
         "MMEMory:FREE?",
         &[],
         "free,used of the RAM disk, in bytes",
         Handler::Later(free),
     ),
-    row(
+    store_row(
         "SRV:ARCHV",
         ARCHIVE,
         "tar a folder of the RAM disk; an overlapped operation",
         Handler::Later(archive),
     ),
-    row(
+    store_row(
         "SRV:PATH:RDDIR?",
         &[],
         "folder of the RAM disk",
         Handler::Now(|c, _| path(c, |p| &p.ramdisk)),
     ),
-    row(
+    store_row(
         "SRV:PATH:IMDIR?",
         &[],
         "image folder",
         Handler::Now(|c, _| path(c, |p| &p.images)),
     ),
-    row(
+    store_row(
         "SRV:PATH:SDDIR?",
         &[],
         "folder on the SD card; a label only",

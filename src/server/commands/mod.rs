@@ -12,10 +12,9 @@ mod system;
 use std::pin::Pin;
 
 pub(super) use self::files::start_archive;
+use super::context::Context;
 use super::services::Services;
-use super::session::Context;
-use crate::camera::Camera;
-use crate::scpi::{Args, Command, Error, NumericRange, Tree, help};
+use crate::scpi::{Args, Command, Error, NumericRange, Param, Tree, help};
 
 /// What a row runs.
 #[derive(Clone, Copy)]
@@ -40,6 +39,49 @@ const TABLES: [&[Row]; 5] = [
     files::ROWS,
 ];
 
+const fn row(
+    instrument: &'static str,
+    header: &'static str,
+    params: &'static [Param],
+    help: &'static str,
+    handler: Handler,
+) -> Row {
+    Row {
+        header,
+        params,
+        instrument,
+        help,
+        handler,
+    }
+}
+
+const fn system_row(
+    header: &'static str,
+    params: &'static [Param],
+    help: &'static str,
+    handler: Handler,
+) -> Row {
+    row("system", header, params, help, handler)
+}
+
+const fn camera_row(
+    header: &'static str,
+    params: &'static [Param],
+    help: &'static str,
+    handler: Handler,
+) -> Row {
+    row("camera", header, params, help, handler)
+}
+
+const fn store_row(
+    header: &'static str,
+    params: &'static [Param],
+    help: &'static str,
+    handler: Handler,
+) -> Row {
+    row("store", header, params, help, handler)
+}
+
 /// The whole tree.
 pub fn tree() -> Tree<Handler> {
     Tree::new(&TABLES)
@@ -53,21 +95,4 @@ pub fn help_rows() -> String {
 /// Limits that depend on the running camera.
 pub(super) fn live_range(services: &Services, row: &Row, _parameter: usize) -> NumericRange {
     camera::live_range(services, row.header)
-}
-
-impl Context {
-    fn camera(&self) -> Result<Camera, Error> {
-        self.services
-            .camera
-            .clone()
-            .ok_or_else(|| Error::new(-241).with("the camera is disabled"))
-    }
-
-    /// Answers with one block of JSON.
-    fn json(&mut self, value: &impl serde::Serialize) -> Result<(), Error> {
-        let text =
-            serde_json::to_vec(value).map_err(|error| Error::new(-310).with(error.to_string()))?;
-        self.reply.block(&text);
-        Ok(())
-    }
 }

@@ -1,10 +1,10 @@
 //! `STATus` subtree (scpi.md 7 and 8).
 
-use super::{Handler, Row};
+use super::{Handler, Row, system_row};
 use crate::base::conditions::Register;
 use crate::scpi::status::EventRegister;
 use crate::scpi::{Args, Error, Kind, Param, Range};
-use crate::server::session::Context;
+use crate::server::context::Context;
 
 const OPER: Register = Register::Operation;
 const QUES: Register = Register::Questionable;
@@ -16,119 +16,104 @@ const MASK: &[Param] = &[Param::new(
     },
 )];
 
-const fn row(
-    header: &'static str,
-    params: &'static [Param],
-    help: &'static str,
-    handler: Handler,
-) -> Row {
-    Row {
-        header,
-        params,
-        instrument: "system",
-        help,
-        handler,
-    }
-}
-
 pub(super) const ROWS: &[Row] = &[
-    row(
+    system_row(
         "STATus:OPERation[:EVENt]?",
         &[],
         "operation events, cleared by reading",
         Handler::Now(|c, _| event(c, OPER)),
     ),
-    row(
+    system_row(
         "STATus:OPERation:CONDition?",
         &[],
         "present operation state",
         Handler::Now(|c, _| condition(c, OPER)),
     ),
-    row(
+    system_row(
         "STATus:OPERation:ENABle",
         MASK,
         "operation events that reach the status byte",
         Handler::Now(|c, a| set(c, OPER, a, |r| &mut r.enable)),
     ),
-    row(
+    system_row(
         "STATus:OPERation:ENABle?",
         &[],
         "the enabled operation events",
         Handler::Now(|c, _| get(c, OPER, |r| r.enable)),
     ),
-    row(
+    system_row(
         "STATus:OPERation:PTRansition",
         MASK,
         "operation bits whose rise is an event",
         Handler::Now(|c, a| set(c, OPER, a, |r| &mut r.positive)),
     ),
-    row(
+    system_row(
         "STATus:OPERation:PTRansition?",
         &[],
         "operation bits whose rise is an event",
         Handler::Now(|c, _| get(c, OPER, |r| r.positive)),
     ),
-    row(
+    system_row(
         "STATus:OPERation:NTRansition",
         MASK,
         "operation bits whose fall is an event",
         Handler::Now(|c, a| set(c, OPER, a, |r| &mut r.negative)),
     ),
-    row(
+    system_row(
         "STATus:OPERation:NTRansition?",
         &[],
         "operation bits whose fall is an event",
         Handler::Now(|c, _| get(c, OPER, |r| r.negative)),
     ),
-    row(
+    system_row(
         "STATus:QUEStionable[:EVENt]?",
         &[],
         "questionable events, cleared by reading",
         Handler::Now(|c, _| event(c, QUES)),
     ),
-    row(
+    system_row(
         "STATus:QUEStionable:CONDition?",
         &[],
         "present questionable state",
         Handler::Now(|c, _| condition(c, QUES)),
     ),
-    row(
+    system_row(
         "STATus:QUEStionable:ENABle",
         MASK,
         "questionable events that reach the status byte",
         Handler::Now(|c, a| set(c, QUES, a, |r| &mut r.enable)),
     ),
-    row(
+    system_row(
         "STATus:QUEStionable:ENABle?",
         &[],
         "the enabled questionable events",
         Handler::Now(|c, _| get(c, QUES, |r| r.enable)),
     ),
-    row(
+    system_row(
         "STATus:QUEStionable:PTRansition",
         MASK,
         "questionable bits whose rise is an event",
         Handler::Now(|c, a| set(c, QUES, a, |r| &mut r.positive)),
     ),
-    row(
+    system_row(
         "STATus:QUEStionable:PTRansition?",
         &[],
         "questionable bits whose rise is an event",
         Handler::Now(|c, _| get(c, QUES, |r| r.positive)),
     ),
-    row(
+    system_row(
         "STATus:QUEStionable:NTRansition",
         MASK,
         "questionable bits whose fall is an event",
         Handler::Now(|c, a| set(c, QUES, a, |r| &mut r.negative)),
     ),
-    row(
+    system_row(
         "STATus:QUEStionable:NTRansition?",
         &[],
         "questionable bits whose fall is an event",
         Handler::Now(|c, _| get(c, QUES, |r| r.negative)),
     ),
-    row(
+    system_row(
         "STATus:PRESet",
         &[],
         "enables to 0, rises are events, falls are not",

@@ -2,10 +2,10 @@
 
 use jiff::Timestamp;
 
-use super::{Handler, Row};
+use super::{Handler, Row, system_row};
 use crate::base::jobs::{Job, JobState};
 use crate::scpi::{Args, Error, Kind, Need, Param, Range, help};
-use crate::server::session::Context;
+use crate::server::context::Context;
 
 /// Parts of the station as `SYSTem:HEALth?` names them; the station registers these and no others.
 pub(crate) const PARTS: &[&str] = &[
@@ -38,137 +38,122 @@ const FAULT: &[Param] = &[
     ),
 ];
 
-const fn row(
-    header: &'static str,
-    params: &'static [Param],
-    help: &'static str,
-    handler: Handler,
-) -> Row {
-    Row {
-        header,
-        params,
-        instrument: "system",
-        help,
-        handler,
-    }
-}
-
 pub(super) const ROWS: &[Row] = &[
-    row(
+    system_row(
         "SYSTem:ERRor[:NEXT]?",
         &[],
         "oldest entry of this connection's error queue",
         Handler::Now(error_next),
     ),
-    row(
+    system_row(
         "SYSTem:ERRor:COUNt?",
         &[],
         "entries in the error queue",
         Handler::Now(error_count),
     ),
-    row(
+    system_row(
         "SYSTem:ERRor:ALL?",
         &[],
         "all entries; the queue is emptied",
         Handler::Now(error_all),
     ),
-    row(
+    system_row(
         "SYSTem:VERSion?",
         &[],
         "SCPI version",
         Handler::Now(version),
     ),
-    row(
+    system_row(
         "SYSTem:HELP:HEADers?",
         &[],
         "all headers, one a line, as a block",
         Handler::Now(headers),
     ),
-    row(
+    system_row(
         "SYSTem:HELP:SYNTax?",
         &[Param::new("header", Kind::Text { max: 200 })],
         "parameters of a header",
         Handler::Now(syntax),
     ),
-    row(
+    system_row(
         "SYSTem:BOARd?",
         &[],
         "board and its wiring, as JSON",
         Handler::Now(board),
     ),
-    row(
+    system_row(
         "SYSTem:HEALth?",
         &[Param::optional("part", PART)],
         "health of every part or of one, as JSON",
         Handler::Now(health),
     ),
-    row(
+    system_row(
         "SYSTem:TIME",
         &[Param::new("utc", Kind::Text { max: 40 })],
         "set the clock, ISO 8601; not on the simulated board",
         Handler::Now(set_time),
     ),
-    row(
+    system_row(
         "SYSTem:TIME?",
         &[],
         "the station's time, ISO 8601 UTC",
         Handler::Now(time),
     ),
-    row(
+    system_row(
         "SYSTem:ECHO?",
         &[Param::new("text", Kind::Text { max: 16384 })],
         "the text again",
         Handler::Now(echo),
     ),
-    row(
+    system_row(
         "SYSTem:TRACe?",
         &[Param::new("instrument", PART)],
         "last exchanges with an instrument, as JSON",
         Handler::Now(trace),
     ),
-    row(
+    system_row(
         "SYSTem:TRACe:STATe",
         &[Param::new("state", Kind::Bool)],
         "record exchanges",
         Handler::Now(set_trace),
     ),
-    row(
+    system_row(
         "SYSTem:TRACe:STATe?",
         &[],
         "whether exchanges are recorded",
         Handler::Now(trace_state),
     ),
-    row(
+    system_row(
         "SYSTem:JOB:LIST?",
         &[],
         "long operations, as JSON",
         Handler::Now(job_list),
     ),
-    row(
+    system_row(
         "SYSTem:JOB:LAST?",
         &[],
         "id of the last operation this connection started, 0 for none",
         Handler::Now(job_last),
     ),
-    row(
+    system_row(
         "SYSTem:JOB:STATe?",
         JOB,
         "id,name,state,percent,seconds to go",
         Handler::Now(job_state),
     ),
-    row(
+    system_row(
         "SYSTem:JOB:ABORt",
         JOB,
         "end an operation",
         Handler::Now(job_abort),
     ),
-    row(
+    system_row(
         "SIMulate:FAULt",
         FAULT,
         "give a simulated device a fault",
         Handler::Now(fault),
     ),
-    row(
+    system_row(
         "SIMulate:CLEar",
         &[],
         "end all simulated faults",
@@ -206,14 +191,7 @@ fn version(context: &mut Context, _: &Args<'_>) -> Result<(), Error> {
 }
 
 fn headers(context: &mut Context, _: &Args<'_>) -> Result<(), Error> {
-    let list = help::headers(
-        context
-            .services
-            .tree
-            .commands()
-            .collect::<Vec<_>>()
-            .into_iter(),
-    );
+    let list = help::headers(context.services.tree.commands());
     context.reply.block(list.as_bytes());
     Ok(())
 }
@@ -221,11 +199,15 @@ fn headers(context: &mut Context, _: &Args<'_>) -> Result<(), Error> {
 fn syntax(context: &mut Context, args: &Args<'_>) -> Result<(), Error> {
     // SYSTem:HELP:HEADers? lists nodes that may be left out in brackets; such a line is as good a name.
     let header = args.text(0).replace(['[', ']'], "");
-    let rows = context.services.tree.named(&header)?;
-    let lines: Vec<String> = rows
+    let (command, query) = context.services.tree.forms(&header);
+    let lines: Vec<String> = [command, query]
         .iter()
+        .flatten()
         .map(|row| format!("{}: {}", help::syntax(row), row.help))
         .collect();
+    if lines.is_empty() {
+        return Err(Error::new(-113).with(args.text(0)));
+    }
     context.reply.string(&lines.join("; "));
     Ok(())
 }

@@ -1,0 +1,85 @@
+//! What a command handler works with: the station's services, and what belongs to its connection.
+
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+
+use super::errors::scpi_error;
+use super::services::Services;
+use crate::base::conditions::{News, Observer, Register};
+use crate::base::jobs::Job;
+use crate::camera::Camera;
+use crate::scpi::{Error, Reply, Status};
+use crate::store::StoredFile;
+
+/// What belongs to a connection and outlives a single command.
+#[derive(Default)]
+pub struct SessionState {
+    pub(super) status: RefCell<Status>,
+    /// Overlapped operations this connection started.
+    jobs: RefCell<Vec<Job>>,
+    /// Id of the newest one, 0 before the first.
+    pub(super) last_job: Cell<u32>,
+    /// Counts `*OPC` and what cancels it, so that an old watcher does not answer for a new one.
+    pub(super) completion: Cell<u64>,
+}
+
+impl SessionState {
+    /// Unfinished operations of this connection.
+    pub(super) fn pending_jobs(&self) -> Vec<Job> {
+        let mut jobs = self.jobs.borrow_mut();
+        jobs.retain(|job| !job.state().is_over());
+        jobs.clone()
+    }
+
+    pub(super) fn add_job(&self, job: Job) {
+        self.last_job.set(job.id());
+        self.pending_jobs();
+        self.jobs.borrow_mut().push(job);
+    }
+}
+
+impl Observer for SessionState {
+    fn note(&self, news: &News<'_>) {
+        let mut status = self.status.borrow_mut();
+        match *news {
+            News::Changed(Register::Operation, was, is) => status.oper.note_condition(was, is),
+            News::Changed(Register::Questionable, was, is) => status.ques.note_condition(was, is),
+            News::Fault(failure) => status.fault(scpi_error(failure)),
+        }
+    }
+}
+
+/// What a handler works with.
+pub struct Context {
+    pub(super) services: Rc<Services>,
+    pub(super) session: Rc<SessionState>,
+    pub(super) reply: Reply,
+    /// Data that follow the block header the handler wrote.
+    pub(super) tail: Option<Tail>,
+    /// Earlier replies of this connection are still unsent.
+    pub(super) output_waits: bool,
+}
+
+/// Data of a block too large to be copied into the reply.
+pub enum Tail {
+    File(StoredFile),
+    Bytes(Vec<u8>, smol::lock::SemaphoreGuardArc),
+}
+
+impl Context {
+    /// The camera, or -241.
+    pub(super) fn camera(&self) -> Result<Camera, Error> {
+        self.services
+            .camera
+            .clone()
+            .ok_or_else(|| Error::new(-241).with("the camera is disabled"))
+    }
+
+    /// Answers with one block of JSON.
+    pub(super) fn json(&mut self, value: &impl serde::Serialize) -> Result<(), Error> {
+        let text =
+            serde_json::to_vec(value).map_err(|error| Error::new(-310).with(error.to_string()))?;
+        self.reply.block(&text);
+        Ok(())
+    }
+}
