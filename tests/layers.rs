@@ -18,7 +18,8 @@ const EDGES: &[(&str, &[&str])] = &[
     ("base", &[]),
     // Two halves of one thing: a profile is a document like the configuration, and the configuration stands on it.
     ("board", &["config"]),
-    ("config", &["board"]),
+    // It warns of paths that no legacy reply can hold.
+    ("config", &["board", "scpi"]),
     ("bus", &["base"]),
     // Records and files, no instrument.
     ("store", &["base"]),

@@ -29,7 +29,7 @@ fn twenty_thousand_queries_sent_before_reading_are_all_answered_in_order() {
 }
 
 /// Sends until the station stops reading; gives the bytes that went out.
-fn fill(stream: &TcpStream, message: &[u8]) -> usize {
+pub fn fill(stream: &TcpStream, message: &[u8]) -> usize {
     stream.set_write_timeout(Some(FULL)).unwrap();
     let mut stream = stream;
     let mut sent = 0;

@@ -242,6 +242,9 @@ impl Station {
         eventually("the camera", || {
             client.json("SYST:HEAL? camera")["state"] != "connecting"
         });
+        // Its seat is free again when the station has closed its end.
+        client.half_close();
+        assert_eq!(client.rest(), b"");
         station
     }
 
