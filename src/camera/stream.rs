@@ -26,6 +26,8 @@ pub(super) struct Stream {
     trace: Trace,
     info: StreamInfo,
     running: bool,
+    /// Number of the last order.
+    orders: u64,
     next_id: u64,
     in_flight: VecDeque<u64>,
     carried: Carried,
@@ -71,6 +73,7 @@ impl Stream {
             trace: around.trace,
             info,
             running: false,
+            orders: 0,
             next_id: 0,
             in_flight: VecDeque::new(),
             carried: Carried {
@@ -120,22 +123,25 @@ impl Stream {
         }
         self.trace
             .note(Direction::Sent, || format!("start {controls:?}"));
-        self.order(Order::Start(*controls))?;
-        self.info = loop {
-            match self.event(ORDER_LIMIT).await? {
-                Event::Started(info) => break info,
-                Event::Failed(error) => return Err(error.into()),
-                Event::Frame(_) | Event::Opened(_) | Event::Stopped | Event::Mark(_) => {}
-            }
-        };
-        self.health.count("starts");
+        let number = self.order(Order::Start(*controls))?;
+        // From here on the camera may stream, whether or not somebody waits to hear of it.
         self.running = true;
         self.in_flight.clear();
         self.carried = Carried {
             recent: VecDeque::new(),
             before: *controls,
         };
-        Ok(())
+        self.health.count("starts");
+        loop {
+            match self.event(ORDER_LIMIT).await? {
+                Event::Started(answered, info) if answered == number => {
+                    self.info = info;
+                    return Ok(());
+                }
+                Event::Failed(error) => return Err(self.failed(error)),
+                _ => {}
+            }
+        }
     }
 
     /// Stops the stream and gives its frame memory back.
@@ -143,9 +149,10 @@ impl Stream {
         self.running = false;
         self.in_flight.clear();
         self.trace.note(Direction::Sent, || "stop".into());
-        self.order(Order::Stop)?;
+        let number = self.order(Order::Stop)?;
         loop {
-            if let Event::Stopped = self.event(ORDER_LIMIT).await? {
+            if matches!(self.event(ORDER_LIMIT).await?, Event::Stopped(answered) if answered == number)
+            {
                 return Ok(());
             }
         }
@@ -160,13 +167,13 @@ impl Stream {
 
     /// The present on the clock of [`Metadata::sensor_timestamp_ns`]. Frames that completed before are let go.
     pub(super) async fn mark(&mut self) -> Result<u64, CameraError> {
-        self.order(Order::Mark)?;
+        let number = self.order(Order::Mark)?;
         loop {
             match self.event(ORDER_LIMIT).await? {
-                Event::Mark(now_ns) => return Ok(now_ns),
+                Event::Mark(answered, now_ns) if answered == number => return Ok(now_ns),
                 Event::Frame(frame) => drop(self.arrived(frame)),
                 Event::Failed(error) => return Err(self.failed(error)),
-                Event::Started(_) | Event::Opened(_) | Event::Stopped => {}
+                _ => {}
             }
         }
     }
@@ -208,7 +215,8 @@ impl Stream {
         }
     }
 
-    fn frame_duration(&self) -> Duration {
+    /// Duration of the frames to come: the longer of what was asked for and what was seen last.
+    pub(super) fn frame_duration(&self) -> Duration {
         let asked = self.carried.newest().frame_duration_us;
         let seen = self.last.map_or(0, |metadata| metadata.frame_duration_us);
         Duration::from_micros(u64::from(asked.max(seen)))
@@ -237,14 +245,13 @@ impl Stream {
         error.into()
     }
 
-    fn order(&self, order: Order) -> Result<(), CameraError> {
-        self.link
-            .orders
-            .try_send(order)
-            .map_err(|error| match error {
-                TrySendError::Full(_) => CameraError::Unresponsive,
-                TrySendError::Closed(_) => CameraError::ThreadEnded,
-            })
+    fn order(&mut self, order: Order) -> Result<u64, CameraError> {
+        self.orders += 1;
+        let sent = self.link.orders.try_send((self.orders, order));
+        sent.map(|()| self.orders).map_err(|error| match error {
+            TrySendError::Full(_) => CameraError::Unresponsive,
+            TrySendError::Closed(_) => CameraError::ThreadEnded,
+        })
     }
 
     async fn event(&self, limit: Duration) -> Result<Event, CameraError> {
