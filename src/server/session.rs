@@ -62,7 +62,13 @@ pub(super) async fn serve(stream: Async<TcpStream>, services: Rc<Services>, prot
         connection,
         context,
     };
-    match session.run(framer).await {
+    // When the station stops, whatever keeps the session must not keep the station.
+    let last_call = async {
+        services.shutdown.wait().await;
+        services.clock.sleep(FAREWELL).await;
+        Ok(())
+    };
+    match session.run(framer).or(last_call).await {
         Ok(()) => {}
         Err(error) if error.kind() == io::ErrorKind::TimedOut => {
             services.server_health.count("stalled_clients");
