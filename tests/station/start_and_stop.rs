@@ -230,6 +230,20 @@ fn idle_clients_see_the_end_of_the_station() {
 }
 
 #[test]
+fn a_client_that_takes_no_output_does_not_keep_the_station() {
+    let station = Setup::small().start();
+    let deaf = station.client();
+    fill(deaf.stream(), b"SYST:HELP:HEAD?\n");
+    fs::write(station.images().join("large.bin"), vec![0; 32 << 20]).unwrap();
+    let mut slow = station.client();
+    slow.send("MMEM:DATA? 'large.bin'\n");
+    assert_eq!(slow.take(2), b"#8");
+    let folder = station.stop();
+    let said = fs::read_to_string(folder.path().join("log")).unwrap();
+    assert!(!said.contains("did not end in time"), "{said}");
+}
+
+#[test]
 fn a_second_signal_ends_it_at_once() {
     let mut station = Setup::small().start();
     // A client that does not read has two seconds to take its replies.
