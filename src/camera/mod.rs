@@ -52,7 +52,7 @@ use crate::store::{RamDisk, Reservation};
 
 /// Captures that may wait for the camera, and settings and frames.
 const CAPTURES: usize = 8;
-const ORDERS: usize = 32;
+const ORDERS: usize = 64;
 /// A command that captures nothing has this long for its turn and its effect: FE-PyCam2 clients get a reply within
 /// 5 s. What has not begun by then is not done at all.
 const ANSWER_LIMIT: Duration = Duration::from_millis(4_500);

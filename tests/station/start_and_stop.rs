@@ -9,7 +9,7 @@ use rustix::process::Signal;
 use tempfile::TempDir;
 
 use super::clients::fill;
-use super::harness::{Setup, Station, eventually, names_in, serve, short_folder, unpickle};
+use super::harness::{Setup, Station, eventually, names_in, number, serve, short_folder, unpickle};
 
 /// Starts what must not start; gives standard error.
 fn refused(folder: &TempDir, more: &[&str]) -> String {
@@ -140,23 +140,45 @@ fn a_malformed_board_profile_is_told_with_its_place() {
 }
 
 #[test]
-fn a_replay_folder_that_is_missing_makes_a_failed_camera_and_a_working_station() {
+fn a_camera_that_is_not_there_is_told_and_found_when_it_comes() {
     let folder = short_folder();
     Setup::small().write(folder.path());
-    fs::remove_dir_all(folder.path().join("replay")).unwrap();
+    let (replay, away) = (folder.path().join("replay"), folder.path().join("away"));
+    fs::rename(&replay, &away).unwrap();
     let station = Station::launch(folder);
-    let mut client = station.client();
-    client.command("*CLS");
-    assert_eq!(client.refused("CAM:STAT?"), -241);
-    let health = client.json("SYST:HEAL? camera");
-    assert_eq!(health["state"], "failed", "{health}");
+    let (mut client, mut idle) = (station.client(), station.client());
+    let mut health = serde_json::Value::Null;
+    eventually("the failure", || {
+        health = client.json("SYST:HEAL? camera");
+        health["state"] == "failed"
+    });
     assert!(
         health["reason"].as_str().unwrap().contains("replay"),
         "{health}"
     );
-    assert_eq!(client.query("*TST?"), "1");
-    let condition: u32 = client.query("STAT:QUES:COND?").parse().unwrap();
-    assert_eq!(condition & 2048, 2048);
+    assert!(
+        health["retry_at"].as_str().unwrap().ends_with('Z'),
+        "{health}"
+    );
+    client.send("CAM:STAT?\n");
+    let errors: Vec<i32> = client.errors().iter().map(|e| number(e)).collect();
+    assert!(errors.contains(&-241), "{errors:?}");
+    // A fault that no command caused reaches every connection (scpi.md 8).
+    eventually("the fault", || idle.query("SYST:ERR:COUN?") == "1");
+    assert_eq!(number(&idle.query("SYST:ERR?")), -240);
+    eventually("the questionable bit", || {
+        client.query("STAT:QUES:COND?").parse::<u32>().unwrap() & 2048 == 2048
+    });
+    eventually("a failed self-test", || client.query("*TST?") == "1");
+    fs::rename(&away, &replay).unwrap();
+    eventually("the camera", || {
+        client.json("SYST:HEAL? camera")["state"] == "ready"
+    });
+    assert_eq!(client.query("*TST?;:STAT:QUES:COND?"), "0;0");
+    assert_eq!(
+        station.legacy_client().ask("CAP:SEQFET A 1000 1 0.2 0"),
+        "ack"
+    );
     station.stop();
 }
 
@@ -205,6 +227,20 @@ fn idle_clients_see_the_end_of_the_station() {
     station.stop();
     assert_eq!(scpi.rest(), b"");
     assert_eq!(legacy.rest(), b"");
+}
+
+#[test]
+fn a_client_that_takes_no_output_does_not_keep_the_station() {
+    let station = Setup::small().start();
+    let deaf = station.client();
+    fill(deaf.stream(), b"SYST:HELP:HEAD?\n");
+    fs::write(station.images().join("large.bin"), vec![0; 32 << 20]).unwrap();
+    let mut slow = station.client();
+    slow.send("MMEM:DATA? 'large.bin'\n");
+    assert_eq!(slow.take(2), b"#8");
+    let folder = station.stop();
+    let said = fs::read_to_string(folder.path().join("log")).unwrap();
+    assert!(!said.contains("did not end in time"), "{said}");
 }
 
 #[test]
