@@ -26,8 +26,9 @@ use crate::store::NewFile;
 /// A stream that nobody used for this long is stopped and its memory given back.
 const REST_AFTER: Duration = Duration::from_secs(30);
 /// A stream that just finished an order waits this long for the next before it goes on by itself: a request in between
-/// would stand before the next order's and cost it a frame. Within the blanking of 13 ms the next frame still is had.
-const NEXT_ORDER_WAIT: Duration = Duration::from_millis(5);
+/// would stand before the next order's and cost it a frame. Room for an unterminated message to settle on port 5060,
+/// yet within the 13 ms of blanking, in which the next frame still is had.
+const NEXT_ORDER_WAIT: Duration = Duration::from_millis(10);
 /// Frames the `CAM:CONF` commands look at (hq-camera.md 3).
 const EXPOSURE_LOOKS: u32 = 15;
 const OTHER_LOOKS: u32 = 10;
@@ -328,22 +329,23 @@ impl Shift<'_> {
         self.stream.ensure_running(wanted).await?;
         let (limits, obeys) = (self.stream.info().limits, self.stream.info().obeys_controls);
         self.stream.mark().await?;
-        // The frame that should show it; what is queued beyond stands before the next command's request.
-        let shown_by = self.stream.next_id() + u64::from(self.stream.info().control_latency_frames);
+        // What is queued beyond the frame that should show it stands before the next command's request.
+        let mut needed = self.stream.shows_at(wanted);
         for _ in 0..looks {
-            while self.stream.in_flight() < 2
-                && (self.stream.next_id() <= shown_by || self.stream.in_flight() == 0)
-            {
+            while self.stream.in_flight() < 2 && self.stream.next_id() <= needed {
                 self.stream.queue(wanted)?;
             }
             match self.stream.frame().await {
                 Ok(frame) if !obeys || matching::settled(wanted, &frame.metadata, &limits) => {
                     return Ok(true);
                 }
-                Ok(_) => {}
+                Ok(frame) if frame.metadata.request_id < needed => {}
+                // It did not show in time: from now on the frames just keep coming.
+                Ok(_) => needed = u64::MAX,
                 Err(CameraError::Hung { .. }) if !*restarted => {
                     *restarted = true;
                     self.stream.restart(wanted).await?;
+                    needed = u64::MAX;
                 }
                 Err(CameraError::Hung { waited_ms }) => {
                     return Err(CameraError::StillHung { waited_ms });

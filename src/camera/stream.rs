@@ -104,13 +104,29 @@ impl Stream {
     }
 
     /// Request ids in flight and those whose frames are decided by requests already queued, with the controls they
-    /// should show. The oldest is left out: its exposure may have begun.
+    /// should show. Frames whose exposure may have begun are left out.
     pub(super) fn foreseen(&self) -> Vec<(u64, Controls)> {
         let latency = u64::from(self.info.control_latency_frames);
-        let oldest = self.in_flight.front().copied().unwrap_or(self.next_id);
-        (oldest + 1..self.next_id + latency)
+        let begun = match self.in_flight.front() {
+            Some(oldest) => oldest + 1,
+            // Just started: its first frame is still to come.
+            None if self.carried.recent.is_empty() => self.next_id,
+            // The next request may still get a frame that has just begun.
+            None => self.next_id + 1,
+        };
+        (begun..self.next_id + latency)
             .map(|id| (id, self.carried.shown_by(id, latency)))
             .collect()
+    }
+
+    /// Request id whose frame should be the first to show these controls, if they are asked for from now on.
+    pub(super) fn shows_at(&self, controls: &Controls) -> u64 {
+        let latency = u64::from(self.info.control_latency_frames);
+        let oldest = self.in_flight.front().copied().unwrap_or(self.next_id);
+        let decided = self.next_id + latency;
+        (oldest..decided)
+            .find(|&id| self.carried.shown_by(id, latency) == *controls)
+            .unwrap_or(decided)
     }
 
     /// Starts the stream with these controls unless it runs.
