@@ -27,8 +27,9 @@ use crate::store::{NewFile, Reservation};
 /// A stream that nobody used for this long is stopped and its memory given back.
 const REST_AFTER: Duration = Duration::from_secs(30);
 /// A stream that just finished an order waits this long for the next before it goes on by itself: a request in between
-/// would stand before the next order's and cost it a frame. Within the blanking of 13 ms the next frame still is had.
-const NEXT_ORDER_WAIT: Duration = Duration::from_millis(5);
+/// would stand before the next order's and cost it a frame. Room for an unterminated message to settle on port 5060,
+/// yet within the 13 ms of blanking, in which the next frame still is had.
+const NEXT_ORDER_WAIT: Duration = Duration::from_millis(10);
 /// Frames the `CAM:CONF` commands look at (hq-camera.md 3).
 const EXPOSURE_LOOKS: u32 = 15;
 const OTHER_LOOKS: u32 = 10;
@@ -371,12 +372,10 @@ impl Shift<'_> {
         let (limits, obeys) = (self.stream.info().limits, self.stream.info().obeys_controls);
         self.stream.mark().await?;
         let mut restarted = false;
-        // The frame that should show it; what is queued beyond stands before the next command's request.
-        let shown_by = self.stream.next_id() + u64::from(self.stream.info().control_latency_frames);
+        // What is queued beyond the frame that should show it stands before the next command's request.
+        let mut needed = self.stream.shows_at(wanted);
         while looked.frames < looks {
-            while self.stream.in_flight() < 2
-                && (self.stream.next_id() <= shown_by || self.stream.in_flight() == 0)
-            {
+            while self.stream.in_flight() < 2 && self.stream.next_id() <= needed {
                 self.stream.queue(wanted)?;
             }
             match self.stream.frame().await {
@@ -386,9 +385,14 @@ impl Shift<'_> {
                     if good && (!obeys || matching::settled(wanted, &frame.metadata, &limits)) {
                         return Ok(true);
                     }
+                    if frame.metadata.request_id >= needed {
+                        // It did not show in time: from now on the frames just keep coming.
+                        needed = u64::MAX;
+                    }
                 }
                 Err(CameraError::Hung { .. }) if !restarted => {
                     restarted = true;
+                    needed = u64::MAX;
                     self.stream.restart(wanted).await?;
                     *looked = Looked {
                         since: self.shared.clock.now(),

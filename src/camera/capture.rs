@@ -204,7 +204,7 @@ impl<'a> Capture<'a> {
         let first = self.prepared.controls[0];
         self.stream.ensure_running(&first).await?;
         self.mark_ns = self.stream.mark().await?;
-        for (id, controls) in self.stream.foreseen() {
+        for (id, controls) in self.stream.foreseen(self.mark_ns) {
             if controls != first || !self.plan.credit(id, controls.exposure) {
                 break;
             }

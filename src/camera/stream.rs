@@ -107,13 +107,39 @@ impl Stream {
     }
 
     /// Request ids in flight and those whose frames are decided by requests already queued, with the controls they
-    /// should show. The oldest is left out: its exposure may have begun.
-    pub(super) fn foreseen(&self) -> Vec<(u64, Controls)> {
+    /// should show. Frames whose exposure began before the mark `now_ns` are left out.
+    pub(super) fn foreseen(&self, now_ns: u64) -> Vec<(u64, Controls)> {
         let latency = u64::from(self.info.control_latency_frames);
-        let oldest = self.in_flight.front().copied().unwrap_or(self.next_id);
-        (oldest + 1..self.next_id + latency)
+        let begun = match self.in_flight.front() {
+            Some(oldest) => oldest + 1,
+            None => self.next_id + u64::from(self.is_blanking(now_ns)),
+        };
+        (begun..self.next_id + latency)
             .map(|id| (id, self.carried.shown_by(id, latency)))
             .collect()
+    }
+
+    /// Whether a request made now still gets the frame that has just begun, by the rhythm of the last one.
+    fn is_blanking(&self, now_ns: u64) -> bool {
+        let Some(last) = self.last.filter(|_| !self.carried.recent.is_empty()) else {
+            return false;
+        };
+        let limits = &self.info.limits;
+        let (num, den) = limits.line_time_us;
+        let rows_us = self.info.layout.height as u64 * u64::from(num) / u64::from(den);
+        let blanking_us = u64::from(limits.frame_duration_min_us).saturating_sub(rows_us);
+        let since_us = now_ns.saturating_sub(last.sensor_timestamp_ns) / 1_000;
+        since_us % u64::from(last.frame_duration_us.max(1)) < blanking_us
+    }
+
+    /// Request id whose frame should be the first to show these controls, if they are asked for from now on.
+    pub(super) fn shows_at(&self, controls: &Controls) -> u64 {
+        let latency = u64::from(self.info.control_latency_frames);
+        let oldest = self.in_flight.front().copied().unwrap_or(self.next_id);
+        let decided = self.next_id + latency;
+        (oldest..decided)
+            .find(|&id| self.carried.shown_by(id, latency) == *controls)
+            .unwrap_or(decided)
     }
 
     /// Starts the stream with these controls unless it runs.
