@@ -33,8 +33,6 @@ const NEXT_ORDER_WAIT: Duration = Duration::from_millis(10);
 /// Frames the `CAM:CONF` commands look at (hq-camera.md 3).
 const EXPOSURE_LOOKS: u32 = 15;
 const OTHER_LOOKS: u32 = 10;
-/// A stream with longer frames is restarted rather than waited for.
-const LONG_FRAME: Duration = Duration::from_millis(500);
 /// A camera that gave nothing for so many frame durations, starting included, is not slow but hangs.
 const SILENT_FRAMES: u32 = 6;
 
@@ -243,11 +241,6 @@ impl Shift<'_> {
                 let result = self.configure(change, range, deadline).await;
                 answer(result, |result| drop(reply.try_send(result)))
             }
-            Order::Reset { deadline, reply } => {
-                let controls = self.shared.initial.controls;
-                let result = self.apply(controls, OTHER_LOOKS, deadline, self.stream.is_running());
-                answer(result.await, |result| drop(reply.try_send(result)))
-            }
             Order::Frame { format, reply } => {
                 let result = self.frame(format, &reply).await;
                 answer(result, |result| drop(reply.try_send(result)))
@@ -314,30 +307,22 @@ impl Shift<'_> {
             Change::Exposure(_) => EXPOSURE_LOOKS,
             _ => OTHER_LOOKS,
         };
-        self.apply(wanted, looks, deadline, true).await
+        self.apply(wanted, looks, deadline).await
     }
 
-    /// Makes controls the present settings and, on a stream, waits until frames show them or the deadline comes.
+    /// Makes controls the present settings and waits until frames show them or the deadline comes.
     async fn apply(
         &mut self,
         wanted: Controls,
         looks: u32,
         deadline: Instant,
-        on_stream: bool,
     ) -> Result<(), CameraError> {
         let clock = self.shared.clock.clone();
         if clock.now() >= deadline {
             return Err(CameraError::Busy("another command".into()));
         }
         self.shared.settings.borrow_mut().controls = wanted;
-        if !on_stream {
-            return Ok(());
-        }
         let _settling = self.shared.conditions.raise(Condition::Settling);
-        if self.stream.frame_duration() > LONG_FRAME {
-            // Up to four of the old frames would have to pass before the first new one.
-            self.stream.stop().await?;
-        }
         let mut looked = Looked {
             since: clock.now(),
             frames: 0,

@@ -156,10 +156,6 @@ enum Order {
         deadline: Instant,
         reply: Sender<Result<(), CameraError>>,
     },
-    Reset {
-        deadline: Instant,
-        reply: Sender<Result<(), CameraError>>,
-    },
     Frame {
         format: Format,
         reply: Sender<Result<(Vec<u8>, Reservation), CameraError>>,
@@ -295,19 +291,11 @@ impl Camera {
         self.ask_soon(order).await
     }
 
-    /// All settings back to their start values; frames on their way to clients are given up.
-    ///
-    /// # Errors
-    /// Those of the camera; the settings are reset in any case.
-    pub async fn reset(&self) -> Result<(), CameraError> {
+    /// All settings back to their start values; frames on their way to clients are given up. Nothing waits for it:
+    /// coming requests carry the start values.
+    pub fn reset(&self) {
         self.shared.resets.replace(shutdown());
         *self.shared.settings.borrow_mut() = self.shared.initial.clone();
-        if self.shared.stream.get().is_none() {
-            return Ok(());
-        }
-        let deadline = self.shared.clock.now() + ANSWER_LIMIT;
-        self.ask_soon(|reply| Order::Reset { deadline, reply })
-            .await
     }
 
     /// One new frame with the present window and binning, as the bytes of a file, and the reservation of their
@@ -425,7 +413,7 @@ impl Order {
     /// Nobody waits for the answer any more: the client gave up or left before it began.
     fn is_forgotten(&self) -> bool {
         match self {
-            Order::Configure { reply, .. } | Order::Reset { reply, .. } => reply.is_closed(),
+            Order::Configure { reply, .. } => reply.is_closed(),
             Order::Frame { reply, .. } => reply.is_closed(),
             Order::Capture { accepted, .. } => accepted.is_closed(),
         }
@@ -433,9 +421,7 @@ impl Order {
 
     fn refuse(self, error: impl FnOnce() -> CameraError) {
         match self {
-            Order::Configure { reply, .. } | Order::Reset { reply, .. } => {
-                drop(reply.try_send(Err(error())))
-            }
+            Order::Configure { reply, .. } => drop(reply.try_send(Err(error()))),
             Order::Frame { reply, .. } => drop(reply.try_send(Err(error()))),
             Order::Capture { accepted, job, .. } => {
                 let error = error();

@@ -14,6 +14,8 @@ use crate::base::trace::{Direction, Trace};
 
 /// Frames of waiting allowed on top of the configured hang time-out (hq-camera.md 17).
 const HANG_FRAMES: u32 = 5;
+/// Longer frames are not waited for when their duration changes.
+const LONG_FRAME: Duration = Duration::from_millis(500);
 /// Time for opening, starting and stopping: libcamera needs most of a second on a Zero 2 W.
 const ORDER_LIMIT: Duration = Duration::from_secs(5);
 
@@ -142,8 +144,14 @@ impl Stream {
             .unwrap_or(decided)
     }
 
-    /// Starts the stream with these controls unless it runs.
+    /// Starts the stream with these controls unless it runs. Of a stream with long frames up to four old ones would
+    /// have to pass before the first with another duration, so that is started anew.
     pub(super) async fn ensure_running(&mut self, controls: &Controls) -> Result<(), CameraError> {
+        let duration_changes =
+            self.carried.newest().frame_duration_us != controls.frame_duration_us;
+        if self.running && duration_changes && self.frame_duration() > LONG_FRAME {
+            self.stop().await?;
+        }
         if self.running {
             return Ok(());
         }

@@ -1,6 +1,6 @@
 //! A camera in trouble, as `SIMulate:FAULt` makes it (design.md 2.8; hq-camera.md 17).
 
-use super::harness::{Client, Setup, Station, number};
+use super::harness::{Client, Setup, Station, eventually, number};
 
 /// Silence counts as hanging after 0.1 s and five frames of 0.1 s.
 fn station() -> Station {
@@ -179,5 +179,37 @@ fn exchanges_with_the_camera_can_be_traced() {
     assert!(entries.len() > 12, "{trace}");
     assert!(trace.to_string().contains("10000 us"), "{trace}");
     assert_eq!(client.refused("SYST:TRAC? opc"), -241);
+    station.stop();
+}
+
+#[test]
+fn a_camera_that_gives_damaged_frames_alone_is_given_up() {
+    let station = station();
+    let mut client = station.client();
+    client.command("*CLS;:SIM:FAUL camera,bad-status,1000000");
+    client.send("CAP:SEQFET 'D',(5000),1,0,0;*OPC?\n");
+    assert_eq!(client.line(), "1");
+    assert_eq!(numbers(&mut client), [-240]);
+    assert_eq!(client.refused("CAM:FRAM? NPY"), -240);
+    client.command("SIM:CLE");
+    capture(&mut client, "E");
+    assert_complete(&station, "E");
+    station.stop();
+}
+
+#[test]
+fn a_reset_gives_up_a_frame_that_does_not_come() {
+    let station = Setup::simulated().camera("hang_timeout_s = 60.0").start();
+    let (mut waiting, mut other) = (station.client(), station.client());
+    other.command("SIM:FAUL camera,hang");
+    waiting.send("CAM:FRAM? NPY\nSYST:ERR?\n");
+    // Until the frame is being taken there is nothing to give up.
+    eventually("the frame is being taken", || {
+        other.query("STAT:OPER:COND?") == "16"
+    });
+    other.command("*RST");
+    assert_eq!(number(&waiting.line()), -200);
+    other.command("SIM:CLE");
+    assert!(!other.block("CAM:FRAM? NPY").is_empty());
     station.stop();
 }

@@ -417,3 +417,15 @@ fn archives_hold_the_pictures_with_or_without_their_folder() {
     );
     station.stop();
 }
+
+#[test]
+fn a_file_beyond_a_blocks_length_is_refused_before_its_header() {
+    let station = Setup::small().start();
+    let mut client = station.client();
+    // Nine digits of length are all that a definite-length block has. The file is sparse.
+    let file = std::fs::File::create(station.images().join("big.bin")).unwrap();
+    file.set_len(1_000_000_000).unwrap();
+    assert_eq!(client.refused("MMEM:DATA? 'big.bin'"), -223);
+    assert_eq!(client.query("SYST:VERS?"), "1999.0");
+    station.stop();
+}

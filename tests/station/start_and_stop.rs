@@ -284,3 +284,22 @@ fn killed_in_the_middle_of_a_capture_it_finds_order_again() {
     assert_only_whole_pictures(&folder);
     assert_eq!(names_in(&ramdisk), ["Captures"]);
 }
+
+#[test]
+fn a_capture_that_still_waits_is_answered_when_the_station_stops() {
+    let mut station = Setup::paced().start();
+    let (mut first, mut second) = (station.legacy_client(), station.legacy_client());
+    let mut other = station.client();
+    first.send("CAP:SEQFET A 1000 100 0.2 0");
+    eventually("the first capture runs", || {
+        other.query("STAT:OPER:COND?") == "16"
+    });
+    second.send("CAP:SEQFET B 1000 1 0.2 0");
+    eventually("the second capture waits", || {
+        other.json("SYST:JOB:LIST?").as_array().unwrap().len() == 2
+    });
+    station.terminate();
+    assert_eq!(second.take(3), b"nak");
+    assert_eq!(first.take(3), b"nak");
+    assert_eq!(station.wait().code(), Some(0));
+}

@@ -101,13 +101,13 @@ fn reset<'a>(context: &'a mut Context, _: &'a Args<'_>) -> Waiting<'a> {
         let services = context.services.clone();
         services.jobs.abort_all();
         cancel_completion(context);
+        if let Some(camera) = &services.camera {
+            camera.reset();
+        }
         for job in services.jobs.unfinished() {
             job.over().await;
         }
-        match &services.camera {
-            Some(camera) => Ok(camera.reset().await?),
-            None => Ok(()),
-        }
+        Ok(())
     })
 }
 
