@@ -16,6 +16,7 @@ use async_signal::{Signal, Signals};
 use futures_lite::StreamExt;
 use smol::{LocalExecutor, channel};
 
+use crate::base::clock::Clock;
 use crate::base::shutdown::{Trigger, shutdown};
 use crate::config::Loaded;
 use crate::server::{Listener, Protocol};
@@ -23,6 +24,9 @@ use crate::store::StoreError;
 
 /// The stop of systemd comes after 5 s; this leaves time to log what did not end.
 const STOP_LIMIT: Duration = Duration::from_millis(4_500);
+
+/// Signals so soon after the first are the same wish to stop.
+const SAME_SIGNAL: Duration = Duration::from_millis(200);
 
 /// Why the station cannot run.
 #[derive(Debug, thiserror::Error)]
@@ -138,7 +142,6 @@ async fn run(loaded: Loaded, executor: Rc<LocalExecutor<'static>>) -> Result<(),
         clock,
         status_led,
     } = station;
-    services.jobs.abort_all();
     drop(services);
     let ended = clock.timeout(STOP_LIMIT, async {
         // Sessions and archives hold the services; the last of them lets go of `alive`.
@@ -169,6 +172,7 @@ fn report(loaded: &Loaded) {
 
 /// The first signal stops the station in order, the second at once.
 fn watch_signals(executor: &LocalExecutor<'static>, trigger: Trigger) -> Result<(), AppError> {
+    let clock = Clock::real();
     let mut signals =
         Signals::new([Signal::Term, Signal::Int]).map_err(|source| AppError::System {
             what: "signal handling",
@@ -177,6 +181,9 @@ fn watch_signals(executor: &LocalExecutor<'static>, trigger: Trigger) -> Result<
     let watch = async move {
         signals.next().await;
         trigger.fire();
+        // A service manager may signal the process and its group: that is one wish, not two.
+        let same = async { while signals.next().await.is_some() {} };
+        clock.timeout(SAME_SIGNAL, same).await;
         signals.next().await;
         std::process::exit(1);
     };

@@ -157,7 +157,7 @@ impl Recording {
             Ok(()) => Ok(file),
             Err(error) => Err(StoreError::from_io(&file.path(), error)),
         };
-        let written = self.services.pool.run(work).await?;
+        let written = self.services.pool.run_in_turn(work).await?;
         self.file = Some(written.map_err(failure)?);
         Ok(())
     }
@@ -173,7 +173,11 @@ impl Recording {
         let Some(file) = self.file.take() else {
             return Ok(());
         };
-        let committed = self.services.pool.run(move || file.commit()).await?;
+        let committed = self
+            .services
+            .pool
+            .run_in_turn(move || file.commit())
+            .await?;
         drop(self.reservation);
         committed.map_err(failure)
     }
