@@ -29,7 +29,6 @@ fn check_command(text: &[u8]) {
     if let Ok(command) = Command::parse(text) {
         let mut again = Vec::new();
         command.write_json(&mut again);
-        // Empty register data and a negative count are read and never written.
         assert_eq!(Command::parse(&again), Ok(command));
     }
 }
