@@ -22,3 +22,11 @@ mod legacy_session;
 mod start_and_stop;
 #[path = "station/status.rs"]
 mod status;
+#[path = "station/thermal.rs"]
+mod thermal;
+#[path = "station/thermal_clients.rs"]
+mod thermal_clients;
+#[path = "station/thermal_commands.rs"]
+mod thermal_commands;
+#[path = "station/thermal_faults.rs"]
+mod thermal_faults;

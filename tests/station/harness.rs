@@ -82,6 +82,7 @@ pub struct Setup {
     storage: String,
     scpi: String,
     camera: String,
+    tcam: String,
     ports: [u16; 2],
 }
 
@@ -121,6 +122,7 @@ impl Setup {
             storage: String::new(),
             scpi: String::new(),
             camera: String::new(),
+            tcam: String::new(),
             ports: [0, 0],
         }
     }
@@ -140,6 +142,12 @@ impl Setup {
     /// A line for `[camera]`.
     pub fn camera(mut self, line: &str) -> Self {
         self.camera += &format!("{line}\n");
+        self
+    }
+
+    /// A line for `[tcam]`.
+    pub fn tcam(mut self, line: &str) -> Self {
+        self.tcam += &format!("{line}\n");
         self
     }
 
@@ -176,9 +184,9 @@ impl Setup {
              [scpi]\nbind = \"127.0.0.1\"\nport = {port}\nlegacy_port = {legacy_port}\n{}\
              [http]\nport = 0\n[discovery]\nenabled = false\n\
              [camera]\nbackend = \"{backend}\"\nreplay = \"{replay}\"\n{}\
-             [tcam]\nserve_port = 0\n[msp1000]\nserve_port = 0\nlisten_discovery = \"off\"\n\
+             [tcam]\nserve_port = 0\n{}[msp1000]\nserve_port = 0\nlisten_discovery = \"off\"\n\
              [bitscope]\nserve_port = 0\n",
-            self.storage, self.scpi, self.camera,
+            self.storage, self.scpi, self.camera, self.tcam,
         );
         let path = folder.join("c.toml");
         fs::write(&path, text).unwrap();
@@ -216,6 +224,8 @@ pub struct Station {
     folder: Option<TempDir>,
     pub scpi: SocketAddr,
     pub legacy: SocketAddr,
+    /// `None` where the thermal camera is switched off.
+    pub tcam: Option<SocketAddr>,
 }
 
 impl Station {
@@ -234,6 +244,9 @@ impl Station {
         let station = Self {
             scpi: address("scpi"),
             legacy: address("legacy"),
+            tcam: endpoints
+                .get("tcam")
+                .map(|text| text.as_str().unwrap().parse().unwrap()),
             child,
             folder: Some(folder),
         };
@@ -258,6 +271,11 @@ impl Station {
 
     pub fn images(&self) -> PathBuf {
         self.folder().join("ramdisk/Captures")
+    }
+
+    /// Its process.
+    pub fn id(&self) -> u32 {
+        self.child.id()
     }
 
     /// What it wrote to standard error.
