@@ -156,10 +156,11 @@ fn the_corrupt_vectors_are_rejected_by_their_sum() {
         rig.camera.acknowledge("stream_on").await;
         for bytes in armed {
             rig.camera.spi.arm(bytes);
+            let before = rig.counter("checksum_errors");
             rig.camera.announce("51988").await;
+            rig.until(|rig| rig.counter("checksum_errors") > before)
+                .await;
         }
-        let seen = |rig: &Rig| rig.counter("damaged_images") + rig.counter("checksum_errors");
-        rig.until(|rig| seen(rig) == 2).await;
         rig.camera.offer(&image(3, 3)).await;
         assert!(stream.next().await.is_some());
         assert_eq!(rig.counter("frames"), 1);

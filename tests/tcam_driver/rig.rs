@@ -41,7 +41,7 @@ pub struct Rig {
     pub hand: ManualClock,
     pub camera: Peer,
     pub resets: Rc<RefCell<Vec<bool>>>,
-    pub trigger: Option<Trigger>,
+    pub trigger: Trigger,
     pub executor: Rc<LocalExecutor<'static>>,
     wires: Rc<Wires>,
     kind: LinkKind,
@@ -71,7 +71,10 @@ pub struct Peer {
 /// Runs a test against a camera on that link; `test` begins before the camera has heard anything.
 pub fn run<F: Future<Output = ()>>(kind: LinkKind, test: impl FnOnce(Rig) -> F) {
     let executor = Rc::new(LocalExecutor::new());
-    let limited = future::or(executor.run(test(rig(kind, &executor))), async {
+    let rig = rig(kind, &executor);
+    // The station stops with the last of them.
+    let _running = rig.trigger.clone();
+    let limited = future::or(executor.run(test(rig)), async {
         smol::Timer::after(PATIENCE).await;
         panic!("the test waits for something that does not come");
     });
@@ -129,7 +132,7 @@ fn rig(kind: LinkKind, executor: &Rc<LocalExecutor<'static>>) -> Rig {
         hand,
         camera,
         resets,
-        trigger: Some(trigger),
+        trigger,
         executor: executor.clone(),
         wires,
         kind,

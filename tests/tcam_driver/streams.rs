@@ -126,7 +126,7 @@ fn the_station_stops_the_stream_when_it_ends() {
         let mut stream = rig.thermal.subscribe(Interest::default());
         rig.camera.acknowledge("stream_on").await;
         rig.until(|rig| rig.thermal.report().streaming).await;
-        rig.trigger = None;
+        rig.trigger.fire();
         rig.camera.acknowledge("stream_off").await;
         assert!(rig.camera.is_closed().await);
         assert!(stream.next().await.is_none());

@@ -66,6 +66,7 @@ fn a_restarted_camera_gets_its_settings_again() {
         let mut stream = rig.thermal.subscribe(Interest::default());
         rig.camera.acknowledge("stream_on").await;
         rig.give(&image(1, 50_000)).await;
+        rig.until(|rig| rig.counter("frames") == 1).await;
         rig.give(&image(2, 700)).await;
         let seen = rig.camera.set_up().await;
         let emissivity = |command: &Command| match command {
