@@ -27,6 +27,9 @@ use crate::tcam::proto::{
     Wifi,
 };
 
+/// From frame to frame: 8.77 a second.
+pub const FRAME_PERIOD: Duration = Duration::from_millis(114);
+
 /// The camera gives a host that long to read an image.
 const SPI_TIMEOUT: Duration = Duration::from_secs(1);
 /// A longer answer is dropped.
@@ -82,7 +85,7 @@ impl Config {
             interface,
             seed,
             scene: Scene::synthetic(seed),
-            frame_period: Duration::from_millis(114),
+            frame_period: FRAME_PERIOD,
             spi_timing: false,
             filler: 0xff,
             wifi_crashes: false,
