@@ -423,7 +423,7 @@ impl<'a> Shift<'a> {
     fn note_damage(&mut self, damage: &Damage) {
         let counter = match damage {
             Damage::Spi(SpiError::Sum { .. }) => "checksum_errors",
-            Damage::Late(_) => "late",
+            Damage::Late(_) | Damage::Replaced => "late",
             _ => "damaged_images",
         };
         self.shared.health.count(counter);

@@ -62,6 +62,9 @@ pub(in crate::tcam) enum Damage {
     /// The camera took it back before it was read.
     #[error("the image was fetched {0} ms after its announcement, the camera keeps it for 1000 ms")]
     Late(u128),
+    /// The camera announced the next one before it was read.
+    #[error("the image was not fetched before the next was announced")]
+    Replaced,
 }
 
 /// A link to a camera.
@@ -262,9 +265,13 @@ impl Link {
                         (Response::ImageReady(_), _) if self.deaf => {}
                         (Response::ImageReady(length), Some(images)) => {
                             return Some(match Announcement::new(length) {
+                                // One that still waits to be read is gone on the camera's side.
                                 Ok(announcement) => {
-                                    images.next = Some((announcement, self.clock.now()));
-                                    Event::Announced
+                                    let next = (announcement, self.clock.now());
+                                    match images.next.replace(next) {
+                                        Some(_) => Event::Damaged(Damage::Replaced),
+                                        None => Event::Announced,
+                                    }
                                 }
                                 Err(error) => Event::Damaged(error.into()),
                             });
