@@ -118,7 +118,7 @@ pub(super) fn build(
             (Some(camera), Some(executor.spawn(run)))
         }
     };
-    let (thermal, thermal_ended, thermal_faults) = match super::thermal::set_up(loaded) {
+    let (thermal, thermal_ended, thermal_faults) = match super::thermal::set_up(loaded, &clock) {
         None => (None, None, None),
         Some(setup) => {
             let parts = tcam::Station {

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use smol::net::TcpStream;
 
+use crate::base::clock::Clock;
 use crate::base::error::{Failure, Kind};
 use crate::base::fault::FaultSwitch;
 use crate::bus::gpio::OutputLine;
@@ -13,7 +14,7 @@ use crate::bus::spi::{BUFSIZ_PARAMETER, SpiError, SpiLink, check_bufsiz};
 use crate::config::{GainMode, Loaded, Tcam, TcamLink};
 use crate::tcam::driver::{BAUD, ImageBus, LONGEST_READ, Port, Source};
 use crate::tcam::proto::response::Config;
-use crate::tcam::{Options, Settings, proto};
+use crate::tcam::{Options, Settings, proto, sim};
 
 /// For an answer: the camera holds it back for up to a second while an image waits (tcam.md 3.5).
 const RESPONSE_TIMEOUT: Duration = Duration::from_millis(2500);
@@ -22,6 +23,9 @@ const IMAGE_TIMEOUT: Duration = Duration::from_millis(5000);
 /// A camera whose supply is off does not refuse a connection: it says nothing.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
+/// Seed of the simulated camera.
+const SEED: u64 = 1;
+
 /// How the camera is to be run, and the faults it can be told to have.
 pub(super) struct Setup {
     pub(super) options: Options,
@@ -29,14 +33,14 @@ pub(super) struct Setup {
 }
 
 /// What the configuration and the board make of the thermal camera; `None` when it is switched off.
-pub(super) fn set_up(loaded: &Loaded) -> Option<Setup> {
+pub(super) fn set_up(loaded: &Loaded, clock: &Clock) -> Option<Setup> {
     let tcam = &loaded.config.tcam;
     if !tcam.enabled {
         return None;
     }
     let (source, faults) = match link(loaded) {
         TcamLink::Network => (network(tcam), None),
-        TcamLink::Sim => simulated(loaded),
+        TcamLink::Sim => simulated(loaded, clock),
         TcamLink::Hardware | TcamLink::Auto => (hardware(tcam), None),
     };
     let wired = loaded.board.tcam_on_header(&loaded.config);
@@ -154,8 +158,30 @@ fn reset_line(loaded: &Loaded) -> Option<Box<dyn FnMut(bool)>> {
     }
 }
 
-fn simulated(_: &Loaded) -> (Source, Option<FaultSwitch>) {
-    let absent = || Failure::new(Kind::Absent, "there is no simulated thermal camera");
-    let source = Source::Hardware(Box::new(move || Box::pin(async move { Err(absent()) })));
-    (source, None)
+/// The simulated camera, reached as a real one is: a serial port by its path, and an SPI device.
+fn simulated(loaded: &Loaded, clock: &Clock) -> (Source, Option<FaultSwitch>) {
+    let faults = sim::Faults::none();
+    let config = sim::Config::new(sim::Interface::Hardware, SEED);
+    let link = loaded.config.storage.data.join("tcam.uart");
+    let camera = sim::Hardware::start(clock.clone(), config, faults.clone(), &link)
+        .map_err(|error| Failure::from_error(Kind::Absent, &error));
+    let source = Source::Hardware(Box::new(move || {
+        let wires = camera
+            .as_ref()
+            .map(|camera| (camera.port().to_owned(), camera.spi()));
+        let wires = wires.map_err(Failure::clone);
+        Box::pin(async move {
+            let (uart, spi) = wires?;
+            Ok((open_uart(&uart).await?, ImageBus::new(spi)))
+        })
+    }));
+    (source, Some(fault_switch(faults)))
+}
+
+fn fault_switch(faults: sim::Faults) -> FaultSwitch {
+    let clearing = faults.clone();
+    FaultSwitch {
+        set: Box::new(move |name, n| faults.set(name, n).map_err(|error| error.to_string())),
+        clear: Box::new(move || clearing.clear()),
+    }
 }

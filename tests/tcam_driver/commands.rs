@@ -95,8 +95,6 @@ fn every_call_of_the_python_driver_has_its_request_and_its_answer() {
             }};
         }
         use outpost::tcam::Thermal as T;
-        let found = row!("get_status()", |t: T| async move { t.get_status().await });
-        assert_eq!(found.metadata.time, "9:51:04.382");
         let time = SetTime {
             sec: 0,
             min: 45,
@@ -109,6 +107,8 @@ fn every_call_of_the_python_driver_has_its_request_and_its_answer() {
         row!("set_time(9, 45, 0, 1, 7, 8, 52)", |t: T| async move {
             t.set_time(time).await
         });
+        let found = row!("get_status()", |t: T| async move { t.get_status().await });
+        assert_eq!(found.metadata.time, "9:51:04.382");
         let config = row!("get_config()", |t: T| async move { t.get_config().await });
         assert_eq!((config.emissivity, config.gain_mode), (98, GainMode::High));
         let set = |agc_enabled, emissivity, gain_mode| SetConfig {

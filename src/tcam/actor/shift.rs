@@ -422,7 +422,8 @@ impl<'a> Shift<'a> {
 
     fn note_damage(&mut self, damage: &Damage) {
         let counter = match damage {
-            Damage::Spi(SpiError::Sum { .. }) => "checksum_errors",
+            // A lost byte is seen at the end before the sum is made.
+            Damage::Spi(SpiError::Sum { .. } | SpiError::EndByte { .. }) => "checksum_errors",
             Damage::Late(_) | Damage::Replaced => "late",
             _ => "damaged_images",
         };
