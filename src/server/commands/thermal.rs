@@ -291,15 +291,17 @@ fn correct(context: &mut Context, _: &Args<'_>) -> Result<(), Error> {
         return Err(absent(&thermal));
     }
     let job = context.services.jobs.enter("flat-field correction");
-    let (services, running) = (Rc::clone(&context.services), job.clone());
+    let running = job.clone();
+    // At once: the next command of the message must see it.
+    let calibrating = context.services.conditions.raise(Condition::Calibrating);
+    running.begin();
     let work = async move {
-        let _calibrating = services.conditions.raise(Condition::Calibrating);
-        running.begin();
         let aborted = async {
             running.aborted().await;
             Err(Failure::new(FailureKind::Aborted, "ended by the user"))
         };
         let result = futures_lite::future::or(aborted, run_ffc(&thermal, &running)).await;
+        drop(calibrating);
         running.finish(result);
     };
     context.services.executor.spawn(work).detach();

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::super::Waiting;
 use super::super::system::adopt;
-use crate::base::conditions::Condition;
+use crate::base::conditions::{Condition, Raised};
 use crate::base::error::{Failure, Kind};
 use crate::base::jobs::Job;
 use crate::camera::PREFIX_LIMIT;
@@ -60,7 +60,14 @@ pub(super) fn record<'a>(context: &'a mut Context, args: &'a Args<'_>) -> Waitin
             file: Some(file),
             reservation,
         };
-        context.services.executor.spawn(recording.run()).detach();
+        let measuring = context.services.conditions.raise(Condition::Measuring);
+        recording.services.recordings.update(|count| count + 1);
+        job.begin();
+        context
+            .services
+            .executor
+            .spawn(recording.run(measuring))
+            .detach();
         adopt(context, &job);
         Ok(())
     })
@@ -96,12 +103,9 @@ struct Recording {
 }
 
 impl Recording {
-    async fn run(mut self) {
+    async fn run(mut self, measuring: Raised) {
         let services = Rc::clone(&self.services);
-        services.recordings.set(services.recordings.get() + 1);
-        let measuring = services.conditions.raise(Condition::Measuring);
         let job = self.job.clone();
-        job.begin();
         let mut result = Ok(());
         while result.is_ok() && self.writer.num_frames() < self.images.into() {
             let aborted = async {
@@ -117,7 +121,7 @@ impl Recording {
         // What was recorded until an abort or a failure of the camera is a whole recording, only shorter.
         let closed = self.close().await;
         drop(measuring);
-        services.recordings.set(services.recordings.get() - 1);
+        services.recordings.update(|count| count - 1);
         job.finish(result.and(closed));
     }
 
