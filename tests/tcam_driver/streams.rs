@@ -133,3 +133,20 @@ fn the_station_stops_the_stream_when_it_ends() {
         assert!(rig.thermal.get_status().await.is_err());
     });
 }
+
+#[test]
+fn a_stream_uses_the_same_few_images_again_and_again() {
+    for kind in [LinkKind::Hardware, LinkKind::Network] {
+        run_ready(kind, |mut rig| async move {
+            let mut stream = rig.thermal.subscribe(Interest::default());
+            rig.camera.acknowledge("stream_on").await;
+            let mut places = std::collections::BTreeSet::new();
+            for number in 1..=50 {
+                rig.give(&image(1, number)).await;
+                let image = stream.next().await.unwrap();
+                places.insert((image.packet.as_ptr(), image.frame.pixels.as_ptr()));
+            }
+            assert!(places.len() <= 3, "{} buffers", places.len());
+        });
+    }
+}
