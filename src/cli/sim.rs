@@ -30,13 +30,13 @@ Flags:
   --listen ADDR:PORT  serve one client on TCP, as the camera does on Wi-Fi
                       (port 0 for any)
   --uart LINK         make LINK a serial port with the camera's UART
-  --spi SOCKET        make SOCKET a UNIX socket with the camera's SPI slave: send
-                      a byte count as little-endian u32, get as many bytes
+  --spi SOCKET        make SOCKET a UNIX socket with the camera's SPI slave:
+                      send a byte count as little-endian u32, get as many bytes
   --seed N            choose noise and scene (default 1)
   --replay FILE       look at the pictures of a .tjsn or .tmjsn file
   --frame-ms N        time between frames (default 114; 0: as fast as taken)
   --spi-timing on|off whether SPI takes the time of a 7 MHz clock (default off)
-  --spi-filler N      byte that SPI reads where no image is, 0 to 255 (default 255)
+  --spi-filler N      byte that SPI reads where no image is (default 255)
   --wifi-crash on|off whether get_wifi and set_wifi restart the camera on the
                       UART as they do a real one (default off: refused)
   --fault NAME[=N]    have a fault from the start, may be repeated

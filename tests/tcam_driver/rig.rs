@@ -318,6 +318,14 @@ impl Rig {
         }
     }
 
+    /// Lets the actor finish what it was told before: it does one thing after the other.
+    pub async fn settle(&mut self) {
+        let thermal = self.thermal.clone();
+        let asked = self.spawn(async move { thermal.run_ffc().await });
+        self.camera.acknowledge("run_ffc").await;
+        asked.await.unwrap();
+    }
+
     /// The state's reason.
     pub fn reason(&self) -> String {
         match self.health.state() {

@@ -19,8 +19,8 @@ fn the_camera_streams_while_anybody_wants_it() {
             let thermal = rig.thermal.clone();
             // Served from the stream: get_image would end it.
             let single = rig.spawn(async move { thermal.image().await });
-            rig.until(|rig| rig.thermal.report().streaming).await;
-            smol::Timer::after(Duration::from_millis(5)).await;
+            rig.settle().await;
+            assert!(rig.thermal.report().streaming);
             rig.give(&image(1, 1)).await;
             let (first, second) = (one.next().await.unwrap(), two.next().await.unwrap());
             assert!(std::rc::Rc::ptr_eq(&first, &second));
@@ -125,11 +125,28 @@ fn the_station_stops_the_stream_when_it_ends() {
     run_ready(LinkKind::Hardware, |mut rig| async move {
         let mut stream = rig.thermal.subscribe(Interest::default());
         rig.camera.acknowledge("stream_on").await;
-        rig.until(|rig| rig.thermal.report().streaming).await;
+        rig.settle().await;
         rig.trigger.fire();
         rig.camera.acknowledge("stream_off").await;
         assert!(rig.camera.is_closed().await);
         assert!(stream.next().await.is_none());
         assert!(rig.thermal.get_status().await.is_err());
     });
+}
+
+#[test]
+fn a_stream_uses_the_same_few_images_again_and_again() {
+    for kind in [LinkKind::Hardware, LinkKind::Network] {
+        run_ready(kind, |mut rig| async move {
+            let mut stream = rig.thermal.subscribe(Interest::default());
+            rig.camera.acknowledge("stream_on").await;
+            let mut places = std::collections::BTreeSet::new();
+            for number in 1..=50 {
+                rig.give(&image(1, number)).await;
+                let image = stream.next().await.unwrap();
+                places.insert((image.packet.as_ptr(), image.frame.pixels.as_ptr()));
+            }
+            assert!(places.len() <= 3, "{} buffers", places.len());
+        });
+    }
 }

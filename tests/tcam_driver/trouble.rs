@@ -87,8 +87,6 @@ fn a_restarted_camera_gets_its_settings_again() {
 #[test]
 fn an_idle_camera_is_looked_at_and_its_clock_tells_a_restart() {
     run_ready(LinkKind::Hardware, |mut rig| async move {
-        rig.until(|rig| rig.thermal.status().is_some()).await;
-        smol::Timer::after(Duration::from_millis(5)).await;
         rig.pass(10_000);
         assert_eq!(rig.camera.command().await, Command::GetStatus);
         rig.camera.say(&status("8:09:20.5", "11/20/26")).await;
@@ -108,9 +106,8 @@ fn no_image_while_commands_are_answered_is_a_fault_of_the_sensor() {
     run_ready(LinkKind::Hardware, |mut rig| async move {
         let mut stream = rig.thermal.subscribe(Interest::default());
         rig.camera.acknowledge("stream_on").await;
-        rig.until(|rig| rig.thermal.report().streaming).await;
         for round in 1..=2 {
-            smol::Timer::after(Duration::from_millis(5)).await;
+            rig.settle().await;
             rig.pass(5000);
             rig.camera.set_up().await;
             rig.camera.acknowledge("stream_on").await;

@@ -40,7 +40,7 @@ const ANSWER_QUEUE: usize = 8192;
 const ANSWER_DELAY: Duration = Duration::from_secs(3);
 /// The user has that long to press the camera's button for new firmware.
 const UPDATE_LIMIT: Duration = Duration::from_secs(60);
-/// From acknowledging `set_wifi` to dropping the connection.
+/// From `set_wifi` to dropping the connection: later than any answer.
 const WIFI_RESTART: Duration = Duration::from_millis(100);
 /// How long a restart takes.
 const RESTART: Duration = Duration::from_millis(1500);
@@ -316,7 +316,7 @@ impl Camera {
             Command::GetImage => {
                 self.stream = None;
                 self.pending = Some(Pending::Single);
-                return;
+                return self.lepton.await_frame(now);
             }
             // One that nobody asked for.
             Command::FwSegment(_) => return,
@@ -340,7 +340,7 @@ impl Camera {
             Command::SetWifi(wifi) => {
                 wifi.apply(&mut self.wifi);
                 if self.config.wifi_disconnects {
-                    self.disconnect_at = Some(self.answer_due(now) + WIFI_RESTART);
+                    self.disconnect_at = Some(now + WIFI_RESTART);
                 }
             }
             Command::FwUpdateRequest(_) => {
@@ -480,6 +480,7 @@ impl Camera {
             return;
         }
         self.pending = Some(Pending::Streamed);
+        self.lepton.await_frame(now);
         stream.next_due = match stream.delay.is_zero() {
             true => now,
             false => stream.next_due + stream.delay,

@@ -118,6 +118,13 @@ impl Lepton {
         }
     }
 
+    /// The frame to deliver is one that comes from now on.
+    pub(super) fn await_frame(&mut self, now: Duration) {
+        if !self.frame_period.is_zero() {
+            self.next_frame = self.frame_number(now) + 1;
+        }
+    }
+
     /// Takes the newest frame, which is then delivered or lost.
     pub(super) fn pass_frame(&mut self, lost: bool, now: Duration) {
         self.next_frame = match self.frame_period.is_zero() {
