@@ -25,7 +25,7 @@ const EDGES: &[(&str, &[&str])] = &[
     ("store", &["base"]),
     // Instruments never know each other.
     ("camera", &["base", "raw", "store"]),
-    ("tcam", &["base"]),
+    ("tcam", &["base", "bus"]),
     ("opcn3", &["base"]),
     ("usbiss", &["base"]),
     ("msp1000", &["base"]),
@@ -47,7 +47,7 @@ const ANY: &[&str] = &["*"];
 /// Modules that nobody may name, but for these.
 const PRIVATE: &[(&str, &[&str])] = &[("app", &["cli", "main"]), ("cli", &["main"])];
 
-/// Paths that only some modules may name: those below the prefixes given.
+/// Paths that only some modules may name: those below the prefixes given, or, after `=`, that module alone.
 const RESERVED: &[(&str, &[&str])] = &[
     ("rppal", &["bus"]),
     ("spidev", &["bus"]),
@@ -57,8 +57,13 @@ const RESERVED: &[(&str, &[&str])] = &[
     ("tokio", &[]),
     ("libcamera", &["camera::libcamera"]),
     ("rusqlite", &["store"]),
+    // Drivers take what the wiring opened. A simulator stands behind a port of its own.
+    ("crate::bus", &["app", "bus", "cli", "tcam::sim::hardware"]),
     // `sim` never uses a driver, nor the actor above it: both sides share the codec alone.
-    ("crate::tcam::driver", &["tcam::actor", "tcam::driver"]),
+    (
+        "crate::tcam::driver",
+        &["=tcam", "tcam::actor", "tcam::driver", "app"],
+    ),
     ("crate::opcn3::driver", &["opcn3::actor", "opcn3::driver"]),
     (
         "crate::usbiss::driver",
@@ -184,7 +189,11 @@ fn violations(
             }
         }
         for (reserved, users) in RESERVED {
-            if below(&path, reserved) && !users.iter().any(|user| below(&here, user)) {
+            let may = |user: &&str| match user.strip_prefix('=') {
+                Some(module) => here == module,
+                None => below(&here, user),
+            };
+            if below(&path, reserved) && !users.iter().any(may) {
                 forbid(format!("{reserved} belongs to {users:?}"));
             }
         }

@@ -137,6 +137,12 @@ impl Health {
         *self.inner.borrow_mut().counters.entry(counter).or_default() += n;
     }
 
+    /// Value of a counter.
+    pub fn counter(&self, counter: &str) -> u64 {
+        let inner = self.inner.borrow();
+        inner.counters.get(counter).copied().unwrap_or(0)
+    }
+
     /// Remembers an error among the last few.
     pub fn record(&self, error: impl Into<String>) {
         let mut inner = self.inner.borrow_mut();

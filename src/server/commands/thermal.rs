@@ -5,7 +5,6 @@ mod record;
 mod setting;
 mod telemetry;
 
-use std::rc::Rc;
 use std::time::Duration;
 
 use super::system::adopt;
