@@ -11,10 +11,13 @@ pub struct FaultSpec {
     pub help: &'static str,
 }
 
+/// Switches a fault on by name and number; the error is a sentence.
+pub type SetFault = dyn Fn(&str, Option<u64>) -> Result<(), String>;
+
 /// The faults of one simulated instrument, whatever its simulator calls them.
 pub struct FaultSwitch {
-    /// Switches the named fault on, with its number; the error is a sentence.
-    pub set: Box<dyn Fn(&str, Option<u64>) -> Result<(), String>>,
+    /// Switches the named fault on, with its number.
+    pub set: Box<SetFault>,
     /// Ends all of them.
     pub clear: Box<dyn Fn()>,
 }

@@ -24,7 +24,7 @@ use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::time::Duration;
 
-use smol::channel::{self, Sender, TrySendError};
+use smol::channel::{self, Receiver, Sender, TrySendError};
 
 use self::actor::Actor;
 use self::driver::Source;
@@ -35,7 +35,7 @@ pub use self::image::Image;
 use self::proto::cci::{CciError, MAX_WORDS};
 use self::proto::command::{CciRead, CciWrite, SetConfig, SetTime};
 use self::proto::response::{CciReg, Config, Status};
-use self::proto::{CciCommand, Command, Response, SetWifi, SpotArea, Wifi};
+use self::proto::{CciCommand, Command, GainMode, Response, SetWifi, SpotArea, Wifi};
 pub use self::report::{ImageReport, StatusReport};
 pub use self::settings::Settings;
 use crate::base::clock::Clock;
@@ -223,7 +223,7 @@ impl Thermal {
     ///
     /// # Errors
     /// [`TcamError::Shared`] for `get_image`, `stream_on` and `stream_off`; [`TcamError::HardwareLink`] for commands
-    /// of the network link on the other; [`TcamError::Refused`] with the camera's own words; [`TcamError::Timeout`].
+    /// of the network link on the other; [`CciError::TooLong`] above 512 words; [`TcamError::Refused`] with the camera's own words; [`TcamError::Timeout`].
     pub async fn request(&self, command: Command) -> Result<Response<'static>, TcamError> {
         let name = command.name();
         if matches!(
@@ -235,6 +235,7 @@ impl Thermal {
         if self.shared.kind == LinkKind::Hardware && name.is_network_only() {
             return Err(TcamError::HardwareLink(name));
         }
+        check_range(&command)?;
         self.ask(|reply| Order::Request { command, reply }).await
     }
 
@@ -298,7 +299,6 @@ impl Thermal {
     /// # Errors
     /// [`CciError::TooLong`] above 512 words, and those of [`request`](Self::request).
     pub async fn cci_read(&self, command: CciCommand, length: u16) -> Result<CciReg, TcamError> {
-        check_words(length.into())?;
         self.cci(Command::GetLepCci(CciRead { command, length }))
             .await
     }
@@ -312,7 +312,6 @@ impl Thermal {
         command: CciCommand,
         words: Vec<u16>,
     ) -> Result<CciReg, TcamError> {
-        check_words(words.len())?;
         self.cci(Command::SetLepCci(CciWrite { command, words }))
             .await
     }
@@ -361,11 +360,7 @@ impl Thermal {
     /// Waits until the camera is there, for at most `limit`; whether it is.
     pub async fn wait_connected(&self, limit: Duration) -> bool {
         if !self.is_connected() {
-            let (sender, connected) = channel::bounded(1);
-            let mut waiting = self.shared.on_connected.borrow_mut();
-            waiting.retain(|waiter| !waiter.is_closed());
-            waiting.push(sender);
-            drop(waiting);
+            let connected = self.shared.when_connected();
             let _ = self.shared.clock.timeout(limit, connected.recv()).await;
         }
         self.is_connected()
@@ -447,6 +442,15 @@ impl Shared {
         }
     }
 
+    /// Closes when the camera is set up next.
+    fn when_connected(&self) -> Receiver<()> {
+        let (sender, connected) = channel::bounded(1);
+        let mut waiting = self.on_connected.borrow_mut();
+        waiting.retain(|waiter| !waiter.is_closed());
+        waiting.push(sender);
+        connected
+    }
+
     fn absent(&self) -> TcamError {
         TcamError::Absent(match self.health.state() {
             State::Failed { reason, .. } => reason,
@@ -465,9 +469,22 @@ impl Order {
     }
 }
 
-fn check_words(words: usize) -> Result<(), CciError> {
+/// Keeps away what the camera would take and be the worse for (tcam.md 5 and 6).
+fn check_range(command: &Command) -> Result<(), TcamError> {
+    let words = match command {
+        Command::SetConfig(config) if matches!(config.gain_mode, Some(GainMode::Unknown(_))) => {
+            return Err(TcamError::OutOfRange {
+                what: "gain mode",
+                min: 0,
+                max: 2,
+            });
+        }
+        Command::GetLepCci(read) => read.length.into(),
+        Command::SetLepCci(write) => write.words.len(),
+        _ => 0,
+    };
     match words {
         0..=MAX_WORDS => Ok(()),
-        got => Err(CciError::TooLong { got }),
+        got => Err(CciError::TooLong { got }.into()),
     }
 }

@@ -183,6 +183,12 @@ fn commands_of_the_network_never_reach_a_camera_on_uart() {
             assert!(matches!(answer, Err(TcamError::Shared(_))));
         }
         assert!(rig.thermal.cci_read(CciCommand::PING, 513).await.is_err());
+        let negative = SetConfig {
+            gain_mode: Some(GainMode::Unknown(-1)),
+            ..SetConfig::default()
+        };
+        let answer = rig.thermal.set_config(negative).await;
+        assert!(matches!(answer, Err(TcamError::OutOfRange { .. })));
         let (thermal, run) = (rig.thermal.clone(), rig.executor.clone());
         let ffc = run.spawn(async move { thermal.run_ffc().await });
         // The first thing on the wire since the camera was set up.

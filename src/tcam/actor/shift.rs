@@ -1,5 +1,7 @@
 //! The actor while the link is open: orders, the shared stream, and what the camera says by itself.
 
+mod absorb;
+
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
@@ -8,13 +10,11 @@ use smol::channel::Receiver;
 use super::clockwork::{self, Watch};
 use super::exchange::Trouble;
 use crate::base::conditions::{Condition, Raised};
-use crate::base::health::State;
-use crate::tcam::driver::{Damage, Event, Link};
+use crate::tcam::driver::{Event, Link};
 use crate::tcam::image::Image;
 use crate::tcam::proto::command::{SetConfig, StreamOn};
 use crate::tcam::proto::packet::Counters;
-use crate::tcam::proto::spi::SpiError;
-use crate::tcam::proto::{CamInfo, Command, Response, SpotArea};
+use crate::tcam::proto::{Command, Response, SpotArea};
 use crate::tcam::{Order, Reply, Shared, TcamError};
 
 /// How often an idle camera is asked how it is.
@@ -302,10 +302,11 @@ impl<'a> Shift<'a> {
         if missed || missing {
             return self.search_images(waited_ms).await;
         }
-        if self.stream.is_none() && self.look_at <= now {
-            if let Err(trouble) = self.look().await {
-                return self.recover(trouble).await;
-            }
+        if self.stream.is_none()
+            && self.look_at <= now
+            && let Err(trouble) = self.look().await
+        {
+            return self.recover(trouble).await;
         }
         Ok(())
     }
@@ -378,129 +379,6 @@ impl<'a> Shift<'a> {
             _ => {}
         }
     }
-
-    /// Deals with what the camera said without being asked, images above all.
-    pub(super) fn absorb(&mut self, event: Event) -> Result<(), Trouble> {
-        self.count_framing();
-        match event {
-            Event::Image(image) => self.note_image(image),
-            Event::Announced => {
-                let text = || "announced images do not arrive".to_owned();
-                self.signs.get_or_insert_with(text);
-            }
-            Event::Damaged(damage) => self.note_damage(&damage),
-            Event::Malformed(error) => {
-                self.shared.health.count("malformed_packets");
-                self.tell(error);
-            }
-            Event::Response(Response::CamInfo(info)) if info.is_unsolicited() => {
-                return self.note_message(info);
-            }
-            Event::Response(_) => self.shared.health.count("stale_answers"),
-        }
-        Ok(())
-    }
-
-    fn note_image(&mut self, image: Rc<Image>) {
-        let now = self.shared.clock.now();
-        self.shared.health.count("frames");
-        let uptime_ms = image.telemetry().uptime_ms;
-        let before = self.uptime_ms.replace(uptime_ms);
-        self.restarted |=
-            before.is_some_and(|before| clockwork::uptime_fell_back(before, uptime_ms));
-        let lost = self.shared.fanout.publish(&image, now);
-        self.shared.health.add("dropped", lost);
-        for single in self.singles.drain(..) {
-            let _ = single.reply.try_send(Ok(image.clone()));
-        }
-        self.requested = false;
-        self.shared.latest.replace(Some(image));
-        self.fatal = None;
-        self.expect_images();
-        self.judge(None);
-    }
-
-    fn note_damage(&mut self, damage: &Damage) {
-        let counter = match damage {
-            // A lost byte is seen at the end before the sum is made.
-            Damage::Spi(SpiError::Sum { .. } | SpiError::EndByte { .. }) => "checksum_errors",
-            Damage::Late(_) | Damage::Replaced => "late",
-            _ => "damaged_images",
-        };
-        self.shared.health.count(counter);
-        let reason = chain(damage);
-        self.signs = Some(reason.clone());
-        if self.requested {
-            self.requested = false;
-            self.tries += 1;
-            if self.tries > RETRIES {
-                let tries = std::mem::take(&mut self.tries);
-                for single in self.singles.drain(..) {
-                    let reason = reason.clone();
-                    let error = TcamError::Damaged { tries, reason };
-                    let _ = single.reply.try_send(Err(error));
-                }
-            }
-        }
-        self.tell(reason);
-    }
-
-    fn note_message(&mut self, info: CamInfo) -> Result<(), Trouble> {
-        self.shared.health.count("unsolicited");
-        tracing::warn!(text = info.text, "message of the thermal camera");
-        self.record(format!("the camera says: {}", info.text));
-        if info.is_fatal() {
-            self.fatal = Some(info.text.clone());
-            if self.shared.has_reset_line {
-                return Err(Trouble::Fatal(info.text));
-            }
-            self.judge(None);
-        }
-        Ok(())
-    }
-
-    /// Sets the health: ready unless there is a reason to be less.
-    fn judge(&self, reason: Option<String>) {
-        let fatal = || {
-            let text = self.fatal.as_ref()?;
-            Some(format!("the camera says {text:?}: cycle its power"))
-        };
-        let state = match fatal().or(reason) {
-            Some(reason) => State::Degraded { reason },
-            None => State::Ready,
-        };
-        if self.shared.health.state() != state {
-            self.shared.health.set(state);
-        }
-    }
-
-    fn count_framing(&mut self) {
-        let now = self.link.counters();
-        let before = std::mem::replace(&mut self.framing, now);
-        let health = &self.shared.health;
-        if now.junk_bytes != before.junk_bytes {
-            health.add("junk_bytes", now.junk_bytes - before.junk_bytes);
-        }
-        let broken = |counters: &Counters| counters.abandoned + counters.overflows;
-        if broken(&now) != broken(&before) {
-            health.add("malformed_packets", broken(&now) - broken(&before));
-        }
-    }
-
-    /// Remembers an error that may come with each frame, once a second.
-    fn tell(&mut self, error: String) {
-        let now = self.shared.clock.now();
-        let recent = |told: Instant| now.saturating_duration_since(told) < TELL;
-        if !self.told_at.is_some_and(recent) {
-            self.told_at = Some(now);
-            self.record(error);
-        }
-    }
-
-    fn record(&self, error: String) {
-        tracing::warn!(error, "thermal camera");
-        self.shared.health.record(error);
-    }
 }
 
 /// A refused setting is no reason not to use the camera.
@@ -515,15 +393,4 @@ fn tolerate(
         }
         Err(trouble) => Err(trouble),
     }
-}
-
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        text.push_str(": ");
-        text.push_str(&cause.to_string());
-        source = cause.source();
-    }
-    text
 }

@@ -45,9 +45,12 @@ impl Source {
     }
 }
 
+/// One transaction that fills a buffer.
+type ReadImage = dyn FnMut(&mut [u8]) -> Result<(), Failure> + Send;
+
 /// The SPI device that gives images. One read is one transaction, never split.
 pub struct ImageBus {
-    read: Box<dyn FnMut(&mut [u8]) -> Result<(), Failure> + Send>,
+    read: Box<ReadImage>,
 }
 
 impl ImageBus {
