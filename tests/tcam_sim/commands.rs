@@ -333,3 +333,32 @@ fn a_firmware_update_that_nobody_confirms_times_out() {
     let timed_out = info(6, "Firmware update request timed out");
     assert_eq!(texts, [timed_out.as_bytes()]);
 }
+
+#[test]
+fn a_command_may_come_in_pieces_of_any_size() {
+    let packet = b"\x02{\"cmd\":\"get_config\"}\x03";
+    for split in 0..=packet.len() {
+        let mut rig = Rig::hardware();
+        rig.send_bytes(&packet[..split]);
+        rig.pass(ms(100));
+        rig.send_bytes(&packet[split..]);
+        assert!(rig.receive_text().starts_with("{\"config\""), "{split}");
+    }
+}
+
+#[test]
+fn nothing_that_comes_in_stops_the_camera() {
+    let mut rig = Rig::hardware();
+    // More than its buffer without an end, then every byte value, then deep nesting.
+    rig.send_bytes(&[&[2][..], &[b'x'; 64 * 1024]].concat());
+    rig.send_bytes(&(0..=255).collect::<Vec<u8>>().repeat(50));
+    rig.send_bytes(&[&[2][..], &[b'['; 12_000], &[3]].concat());
+    rig.send(r#"{"cmd":"set_time","args":{"sec":1e300,"min":-1,"hour":999,"dow":0,"day":0,"mon":0,"year":99999}}"#);
+    rig.send(r#"{"cmd":"get_lep_cci","args":{"command":-1,"length":-1}}"#);
+    rig.send(r#"{"cmd":"stream_on","args":{"delay_msec":1e30,"num_frames":-5}}"#);
+    rig.send(r#"{"cmd":"set_spotmeter","args":{"r1":9999,"c1":-9,"r2":-1,"c2":1e9}}"#);
+    rig.pass(ms(3000));
+    rig.packets.clear();
+    assert_eq!(get(&mut rig, 0x4ECC, 4), [118, 0, 119, 159]);
+    rig.get_image();
+}

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use futures_lite::io::AsyncWrite;
 
+use super::faults::{Fault, Faults};
 use crate::base::clock::Clock;
 
 /// Time since the simulation began.
@@ -85,5 +86,52 @@ impl Outgoing {
             self.written = 0;
         }
         Poll::Ready(Ok(()))
+    }
+}
+
+/// Whether the camera is there at all: the fault `vanish`.
+#[derive(Debug, Default)]
+pub(super) struct Presence {
+    absent: Option<Absence>,
+}
+
+#[derive(Debug)]
+struct Absence {
+    until: Option<Duration>,
+}
+
+/// What happens to a camera.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Turn {
+    Goes,
+    Returns,
+}
+
+impl Presence {
+    pub(super) fn is_absent(&self) -> bool {
+        self.absent.is_some()
+    }
+
+    /// When it returns by itself.
+    pub(super) fn returns_at(&self) -> Option<Duration> {
+        self.absent.as_ref().and_then(|absence| absence.until)
+    }
+
+    /// Does as the faults say; tells what has changed.
+    pub(super) fn obey(&mut self, faults: &Faults, now: Duration) -> Option<Turn> {
+        let wanted = faults.absence();
+        match (&self.absent, wanted) {
+            (None, Some(duration)) => {
+                let until = duration.map(|duration| now + duration);
+                self.absent = Some(Absence { until });
+                return Some(Turn::Goes);
+            }
+            (Some(_), None) => {}
+            (Some(Absence { until: Some(until) }), _) if *until <= now => {
+                faults.end(Fault::Vanish);
+            }
+            _ => return None,
+        }
+        self.absent.take().map(|_| Turn::Returns)
     }
 }

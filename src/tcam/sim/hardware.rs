@@ -16,8 +16,8 @@ use futures_lite::io::AsyncRead;
 use smol::channel::{Receiver, Sender, bounded};
 
 use super::camera::{Camera, Config, Interface};
-use super::faults::{Fault, Faults};
-use super::front::{Outgoing, Pace};
+use super::faults::Faults;
+use super::front::{Outgoing, Pace, Presence, Turn};
 use super::wire::Output;
 use crate::base::clock::Clock;
 use crate::bus::pty::{Pty, PtyError};
@@ -100,7 +100,7 @@ impl Hardware {
             outgoing: Outgoing::default(),
             inbox,
             transactions: Vec::new(),
-            absent: None,
+            presence: Presence::default(),
         };
         let thread = thread::Builder::new()
             .name("tcam-sim".into())
@@ -208,12 +208,7 @@ struct Board {
     inbox: Receiver<Order>,
     /// Being clocked until then.
     transactions: Vec<(Duration, Transaction)>,
-    absent: Option<Absence>,
-}
-
-/// Unplugged from power as well.
-struct Absence {
-    until: Option<Duration>,
+    presence: Presence,
 }
 
 enum Event {
@@ -234,7 +229,7 @@ impl Board {
             match self.event(&mut buffer).await {
                 Event::Received(Ok(count @ 1..)) => {
                     let now = self.pace.now();
-                    if self.absent.is_none() {
+                    if !self.presence.is_absent() {
                         self.camera.receive(&buffer[..count], now);
                     }
                 }
@@ -249,9 +244,9 @@ impl Board {
     async fn event(&mut self, buffer: &mut [u8]) -> Event {
         let now = self.pace.now();
         let transaction = self.transactions.iter().map(|(end, _)| *end).min();
-        let camera = match &self.absent {
-            Some(absence) => absence.until,
-            None => self.camera.next_due(now),
+        let camera = match self.presence.is_absent() {
+            true => self.presence.returns_at(),
+            false => self.camera.next_due(now),
         };
         let due = transaction.into_iter().chain(camera).min();
         let faults = self.camera.faults().clone();
@@ -284,7 +279,7 @@ impl Board {
         for (_, transaction) in done {
             self.transfer(transaction, now);
         }
-        if self.absent.is_some() {
+        if self.presence.is_absent() {
             return;
         }
         self.camera.poll(now);
@@ -323,37 +318,25 @@ impl Board {
     }
 
     fn transfer(&mut self, mut transaction: Transaction, now: Duration) {
-        match self.absent {
-            Some(_) => transaction.words.fill(FLOATING),
-            None => self.camera.transfer(&mut transaction.words, now),
+        match self.presence.is_absent() {
+            true => transaction.words.fill(FLOATING),
+            false => self.camera.transfer(&mut transaction.words, now),
         }
         // A master that gave up does not listen.
         let _ = transaction.reply.try_send(transaction.words);
     }
 
-    /// Obeys the fault `vanish`.
+    /// Obeys the fault `vanish`: power goes and comes as well.
     fn come_and_go(&mut self) {
         let now = self.pace.now();
-        let faults = self.camera.faults().clone();
-        match (&self.absent, faults.absence()) {
-            (None, Some(duration)) => {
-                self.pull_plug();
-                let until = duration.map(|duration| now + duration);
-                self.absent = Some(Absence { until });
+        match self.presence.obey(self.camera.faults(), now) {
+            Some(Turn::Goes) => self.pull_plug(),
+            Some(Turn::Returns) => {
+                self.camera.restart(Duration::ZERO, now);
+                self.put_plug();
             }
-            (Some(_), None) => self.come_back(now),
-            (Some(Absence { until: Some(until) }), Some(_)) if *until <= now => {
-                faults.end(Fault::Vanish);
-                self.come_back(now);
-            }
-            _ => {}
+            None => {}
         }
-    }
-
-    fn come_back(&mut self, now: Duration) {
-        self.absent = None;
-        self.camera.restart(Duration::ZERO, now);
-        self.put_plug();
     }
 
     fn pull_plug(&mut self) {

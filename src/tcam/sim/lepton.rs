@@ -296,7 +296,7 @@ fn add_noise(seed: u64, pixels: &mut Pixels) {
         let mut bits = random.next();
         for count in group {
             // Four bits make 0 to 4: five values, nearly as likely each.
-            let step = (bits & 15) * 5 >> 4;
+            let step = ((bits & 15) * 5) >> 4;
             *count = count.saturating_add(step as u16).saturating_sub(2);
             bits >>= 4;
         }

@@ -14,8 +14,8 @@ use smol::Async;
 use smol::channel::{Receiver, Sender, bounded};
 
 use super::camera::{Camera, Config, Interface};
-use super::faults::{Fault, Faults};
-use super::front::{Outgoing, Pace};
+use super::faults::Faults;
+use super::front::{Outgoing, Pace, Presence, Turn};
 use super::wire::Output;
 use crate::base::clock::Clock;
 
@@ -54,7 +54,7 @@ impl Network {
             outgoing: Outgoing::default(),
             closing: false,
             end,
-            absent: None,
+            presence: Presence::default(),
         };
         let thread = thread::Builder::new()
             .name("tcam-sim".into())
@@ -92,12 +92,7 @@ struct Board {
     /// The connection ends when all is written.
     closing: bool,
     end: Receiver<()>,
-    absent: Option<Absence>,
-}
-
-/// Switched off.
-struct Absence {
-    until: Option<Duration>,
+    presence: Presence,
 }
 
 enum Event {
@@ -139,18 +134,20 @@ impl Board {
 
     async fn event(&mut self, buffer: &mut [u8]) -> Event {
         let now = self.pace.now();
-        let due = match &self.absent {
-            Some(absence) => absence.until,
+        let due = match self.presence.is_absent() {
+            true => self.presence.returns_at(),
             // Sending blocks the camera.
-            None if !self.outgoing.is_empty() => None,
-            None => self.camera.next_due(now),
+            false if !self.outgoing.is_empty() => None,
+            false => self.camera.next_due(now),
         };
         let faults = self.camera.faults().clone();
         let (client, outgoing) = (&self.client, &mut self.outgoing);
         let link = async {
             match client {
                 Some(client) => poll_fn(|cx| poll_client(client, outgoing, buffer, cx)).await,
-                None if self.absent.is_none() => Event::Connected(self.listener.accept().await),
+                None if !self.presence.is_absent() => {
+                    Event::Connected(self.listener.accept().await)
+                }
                 None => pending().await,
             }
         };
@@ -166,7 +163,7 @@ impl Board {
     }
 
     fn step(&mut self) {
-        if self.absent.is_some() || !self.outgoing.is_empty() {
+        if self.presence.is_absent() || !self.outgoing.is_empty() {
             return;
         }
         if self.closing {
@@ -194,28 +191,16 @@ impl Board {
         self.camera.disconnect();
     }
 
-    /// Obeys the fault `vanish`.
+    /// Obeys the fault `vanish`: power goes and comes as well.
     fn come_and_go(&mut self) {
         let now = self.pace.now();
-        let faults = self.camera.faults().clone();
-        match (&self.absent, faults.absence()) {
-            (None, Some(duration)) => {
-                self.hang_up();
-                let until = duration.map(|duration| now + duration);
-                self.absent = Some(Absence { until });
+        match self.presence.obey(self.camera.faults(), now) {
+            Some(Turn::Goes) => self.hang_up(),
+            Some(Turn::Returns) => {
+                self.camera.restart(Duration::ZERO, now);
             }
-            (Some(_), None) => self.come_back(now),
-            (Some(Absence { until: Some(until) }), Some(_)) if *until <= now => {
-                faults.end(Fault::Vanish);
-                self.come_back(now);
-            }
-            _ => {}
+            None => {}
         }
-    }
-
-    fn come_back(&mut self, now: Duration) {
-        self.absent = None;
-        self.camera.restart(Duration::ZERO, now);
     }
 }
 

@@ -254,6 +254,6 @@ impl Random {
 
     /// 0 to `limit` - 1, for a `limit` well below 2^32.
     pub(super) fn below(&mut self, limit: u64) -> u64 {
-        (self.next() >> 32) * limit >> 32
+        ((self.next() >> 32) * limit) >> 32
     }
 }
