@@ -24,6 +24,8 @@ use crate::store::StoreError;
 /// The stop of systemd comes after 5 s; this leaves time to log what did not end.
 const STOP_LIMIT: Duration = Duration::from_millis(4_500);
 
+/// Time given to instruments before the station says that it is ready.
+const OPENING: Duration = Duration::from_millis(150);
 /// Signals so soon after the first are the same wish to stop.
 const SAME_SIGNAL: Duration = Duration::from_millis(200);
 
@@ -115,6 +117,10 @@ async fn run(loaded: Loaded, executor: Rc<LocalExecutor<'static>>) -> Result<(),
             .spawn(listener.run(station.services.clone()))
             .detach();
     }
+    // A camera that opens at once serves the first command after `ready`; a slow one is not waited for.
+    if let Some(camera) = &station.services.camera {
+        station.clock.timeout(OPENING, camera.opened()).await;
+    }
     announce("ready")?;
     stopping.wait().await;
     tracing::info!("stopping");
@@ -164,9 +170,7 @@ fn watch_signals(executor: &LocalExecutor<'static>, trigger: Trigger) -> Result<
         signals.next().await;
         trigger.fire();
         // A service manager may signal the process and its group: that is one wish, not two.
-        let same = async {
-            while signals.next().await.is_some() {}
-        };
+        let same = async { while signals.next().await.is_some() {} };
         clock.timeout(SAME_SIGNAL, same).await;
         signals.next().await;
         std::process::exit(1);
