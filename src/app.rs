@@ -27,7 +27,7 @@ const STOP_LIMIT: Duration = Duration::from_millis(4_500);
 /// Time given to instruments before the station says that it is ready.
 const OPENING: Duration = Duration::from_millis(150);
 /// Signals so soon after the first are the same wish to stop.
-const SAME_SIGNAL: Duration = Duration::from_millis(200);
+const SAME_SIGNAL: Duration = Duration::from_millis(5);
 
 /// Why the station cannot run.
 #[derive(Debug, thiserror::Error)]
