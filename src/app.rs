@@ -14,9 +14,9 @@ use std::time::Duration;
 
 use async_signal::{Signal, Signals};
 use futures_lite::StreamExt;
+use futures_lite::future::poll_once;
 use smol::{LocalExecutor, channel};
 
-use crate::base::clock::Clock;
 use crate::base::shutdown::{Trigger, shutdown};
 use crate::config::Loaded;
 use crate::server::{Listener, Protocol};
@@ -25,9 +25,8 @@ use crate::store::StoreError;
 /// The stop of systemd comes after 5 s; this leaves time to log what did not end.
 const STOP_LIMIT: Duration = Duration::from_millis(4_500);
 
-/// Signals so soon after the first are the same wish to stop.
-const SAME_SIGNAL: Duration = Duration::from_millis(200);
-
+/// Time given to instruments before the station says that it is ready.
+const OPENING: Duration = Duration::from_millis(150);
 /// Why the station cannot run.
 #[derive(Debug, thiserror::Error)]
 pub enum AppError {
@@ -133,6 +132,10 @@ async fn run(loaded: Loaded, executor: Rc<LocalExecutor<'static>>) -> Result<(),
             .spawn(listener.run(station.services.clone()))
             .detach();
     }
+    // A camera that opens at once serves the first command after `ready`; a slow one is not waited for.
+    if let Some(camera) = &station.services.camera {
+        station.clock.timeout(OPENING, camera.opened()).await;
+    }
     announce("ready")?;
     stopping.wait().await;
     tracing::info!("stopping");
@@ -172,7 +175,6 @@ fn report(loaded: &Loaded) {
 
 /// The first signal stops the station in order, the second at once.
 fn watch_signals(executor: &LocalExecutor<'static>, trigger: Trigger) -> Result<(), AppError> {
-    let clock = Clock::real();
     let mut signals =
         Signals::new([Signal::Term, Signal::Int]).map_err(|source| AppError::System {
             what: "signal handling",
@@ -181,9 +183,9 @@ fn watch_signals(executor: &LocalExecutor<'static>, trigger: Trigger) -> Result<
     let watch = async move {
         signals.next().await;
         trigger.fire();
-        // A service manager may signal the process and its group: that is one wish, not two.
-        let same = async { while signals.next().await.is_some() {} };
-        clock.timeout(SAME_SIGNAL, same).await;
+        // A service manager may signal the process and its group: two signals at once are one wish.
+        smol::future::yield_now().await;
+        while let Some(Some(_)) = poll_once(signals.next()).await {}
         signals.next().await;
         std::process::exit(1);
     };

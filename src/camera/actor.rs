@@ -78,6 +78,7 @@ impl Actor {
                 Err(error) => Failure::from(error),
             };
             self.shared.set_stream(None);
+            self.shared.opening.0.fire();
             self.shared.streaming.set(false);
             tracing::error!(%failure, "camera lost");
             self.shared.health.record(failure.message.clone());
@@ -104,6 +105,7 @@ impl Actor {
         let controls = self.shared.settings.borrow().controls;
         let stream = Stream::open(link, around, controls).await?;
         self.shared.set_stream(Some(*stream.info()));
+        self.shared.opening.0.fire();
         self.shared.health.set(State::Ready);
         backoff.reset();
         Shift {

@@ -144,6 +144,8 @@ struct Shared {
     busy: RefCell<Option<String>>,
     /// Names of the captures that run or wait, by job id.
     ordered: RefCell<Vec<(u32, String)>>,
+    /// Fires when the camera was opened for the first time, or could not be.
+    opening: (Trigger, Shutdown),
     /// Fires when the settings are reset: frames on their way to a client are given up.
     resets: RefCell<(Trigger, Shutdown)>,
 }
@@ -199,6 +201,7 @@ impl Camera {
             metadata: Cell::new(None),
             busy: RefCell::new(None),
             ordered: RefCell::default(),
+            opening: shutdown(),
             resets: RefCell::new(shutdown()),
         });
         let (orders, inbox) = channel::bounded(ORDERS);
@@ -219,6 +222,11 @@ impl Camera {
             },
             actor.run(),
         )
+    }
+
+    /// Resolves when the first try to open the camera has come to an end, good or bad.
+    pub async fn opened(&self) {
+        self.shared.opening.1.wait().await;
     }
 
     /// Settings in effect.
