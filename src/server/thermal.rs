@@ -23,9 +23,8 @@ use smol::Async;
 
 use super::connection::{Connection, OUTPUT_LIMIT};
 use super::services::Services;
-use crate::tcam::proto::cci::MAX_WORDS;
 use crate::tcam::proto::command::StreamOn;
-use crate::tcam::proto::{CamInfo, Command, Framer, GainMode, Name, Rejection, Response, Wifi};
+use crate::tcam::proto::{CamInfo, Command, Framer, Name, Rejection, Response, Wifi};
 use crate::tcam::{Image, Interest, LinkKind, Subscription, TcamError, Thermal};
 
 /// A request that comes before the camera is ready waits this long for it.
@@ -257,7 +256,6 @@ impl Client {
             Command::GetWifi if on_hardware => self.send(&Response::Wifi(self.wifi()))?,
             // Reading the command checked it.
             Command::SetWifi(_) if on_hardware => self.say(CamInfo::ack(name))?,
-            command if check_harmless(&command).is_err() => self.say(CamInfo::nack(name))?,
             command => self.answer = Some(forward(&self.thermal, command)),
         }
         Ok(())
@@ -284,25 +282,6 @@ impl Client {
         let clock = self.services.clock.clone();
         let flush = self.connection.flush(0);
         clock.timeout(FAREWELL, flush).await.unwrap_or(Ok(()))
-    }
-}
-
-/// Refuses what firmware 3.2 takes and should not.
-///
-/// # Errors
-/// Why not.
-pub(super) fn check_harmless(command: &Command) -> Result<(), &'static str> {
-    match command {
-        Command::SetConfig(config) if matches!(config.gain_mode, Some(GainMode::Unknown(_))) => {
-            Err("the camera would store a gain mode that there is not")
-        }
-        Command::GetLepCci(read) if usize::from(read.length) > MAX_WORDS => {
-            Err("the camera returns old data or nothing beyond 512 words")
-        }
-        Command::FwUpdateRequest(_) | Command::FwSegment(_) => {
-            Err("the camera's firmware is not changed through Outpost")
-        }
-        _ => Ok(()),
     }
 }
 

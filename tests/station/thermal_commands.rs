@@ -485,7 +485,7 @@ fn any_command_of_the_protocol_can_be_sent() {
     for (command, error) in [
         ("{\"cmd\":\"get_image\"}", -221),
         ("{\"cmd\":\"get_wifi\"}", -221),
-        ("{\"cmd\":\"set_config\",\"args\":{\"gain_mode\":-1}}", -203),
+        ("{\"cmd\":\"set_config\",\"args\":{\"gain_mode\":-1}}", -222),
         (
             "{\"cmd\":\"fw_update_request\",\"args\":{\"length\":1,\"version\":\"1\"}}",
             -203,

@@ -334,8 +334,10 @@ fn command<'a>(context: &'a mut Context, args: &'a Args<'_>) -> Waiting<'a> {
         let thermal = context.thermal()?;
         let command = Command::parse(args.text(0).as_bytes())
             .map_err(|rejection| Error::new(-224).with(rejection.to_string()))?;
-        let harmless = crate::server::thermal::check_harmless(&command);
-        harmless.map_err(|reason| Error::new(-203).with(reason))?;
+        if matches!(command, Command::FwUpdateRequest(_) | Command::FwSegment(_)) {
+            let reason = "the camera's firmware is not changed through Outpost";
+            return Err(Error::new(-203).with(reason));
+        }
         let response = thermal.request(command).await?;
         let mut text = Vec::new();
         response.write_json(&mut text);
