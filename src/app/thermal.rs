@@ -100,7 +100,7 @@ fn hardware(tcam: &Tcam) -> Source {
 }
 
 async fn open_uart(path: &Path) -> Result<Port, Failure> {
-    let mut port = open_async(path, BAUD)
+    let port = open_async(path, BAUD)
         .await
         .map_err(|error| Failure::from_error(error.kind(), &error))?;
     port.drain()
