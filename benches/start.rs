@@ -42,6 +42,7 @@ fn main() {
     idle_cpu(&station, "idle");
     use_camera(&station);
     memory(&station, "camera streaming");
+    idle_cpu(&station, "camera streaming, unused");
     thread::sleep(REST);
     memory(&station, "after camera's rest");
     idle_cpu(&station, "after camera's rest");
@@ -72,15 +73,14 @@ fn memory(station: &Station, state: &str) {
 }
 
 fn idle_cpu(station: &Station, state: &str) {
+    let budget = match state.contains("streaming") {
+        true => Plain,
+        false => Below(CPU_BUDGET_PERCENT),
+    };
     let before = station.cpu();
     thread::sleep(IDLE);
     let used = (station.cpu() - before).as_secs_f64() / IDLE.as_secs_f64() * 100.0;
-    report(
-        &format!("processor, {state}"),
-        used,
-        "%",
-        Below(CPU_BUDGET_PERCENT),
-    );
+    report(&format!("processor, {state}"), used, "%", budget);
 }
 
 fn use_camera(station: &Station) {

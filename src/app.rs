@@ -120,7 +120,6 @@ async fn run(loaded: Loaded, executor: Rc<LocalExecutor<'static>>) -> Result<(),
         clock,
         status_led,
     } = station;
-    services.jobs.abort_all();
     drop(services);
     let ended = clock.timeout(STOP_LIMIT, async {
         // Sessions and archives hold the services; the last of them lets go of `alive`.

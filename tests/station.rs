@@ -6,6 +6,10 @@ mod camera;
 mod client;
 #[path = "station/clients.rs"]
 mod clients;
+#[path = "station/defects.rs"]
+mod defects;
+#[path = "station/faults.rs"]
+mod faults;
 #[path = "station/files.rs"]
 mod files;
 #[path = "station/framing.rs"]
@@ -14,5 +18,7 @@ mod framing;
 mod harness;
 #[path = "station/legacy_session.rs"]
 mod legacy_session;
+#[path = "station/start_and_stop.rs"]
+mod start_and_stop;
 #[path = "station/status.rs"]
 mod status;

@@ -1,21 +1,18 @@
 //! Building the station: each part gets what it needs and nothing else.
 
-use std::cell::Cell;
 use std::fs;
-use std::io;
 use std::path::Path;
 use std::pin::Pin;
 use std::rc::Rc;
-use std::sync::Arc;
 use std::time::Duration;
 
 use smol::LocalExecutor;
 use smol::channel::Sender;
-use smol::lock::Semaphore;
 
 use super::AppError;
 use crate::base::clock::Clock;
 use crate::base::conditions::{Condition, Conditions};
+use crate::base::error::{Failure, Kind};
 use crate::base::health::{Health, HealthBook, State};
 use crate::base::jobs::Jobs;
 use crate::base::pool::BlockingPool;
@@ -27,13 +24,19 @@ use crate::camera::sim::Faults;
 use crate::camera::{self, Camera, Source};
 use crate::config::{CameraBackend, Config, Loaded};
 use crate::raw::Format;
-use crate::server::{CameraStart, FRAMES_HELD, Identity, LegacyPaths, Services, tree};
+use crate::server::{CameraStart, Identity, LegacyPaths, Services, tree};
 use crate::store::RamDisk;
 
 /// Where the Raspberry Pi's firmware puts the board's serial number.
 const SERIAL: &str = "/proc/device-tree/serial-number";
 /// How often the room on the RAM disk is looked at.
 const STORAGE_LOOK: Duration = Duration::from_secs(10);
+
+/// Blocking operations at a time, and how many may wait.
+const THREADS: usize = 4;
+const QUEUE: usize = 64;
+/// Archives written at a time, and how many may wait.
+const ARCHIVES: usize = 2;
 
 /// A running station.
 pub(super) struct Station {
@@ -81,7 +84,14 @@ pub(super) fn build(
         server_health.add(counter, 0);
     }
     let store_health = health.register("store", State::Ready);
-    let pool = BlockingPool::new(server_health.clone());
+    let pool = BlockingPool::new(THREADS, QUEUE, server_health.clone(), "pool_overflows");
+    // Archives take minutes and all the processors they can get: they must not stand before listings and downloads.
+    let archives = BlockingPool::new(
+        ARCHIVES,
+        ARCHIVES,
+        server_health.clone(),
+        "archive_overflows",
+    );
     let trace = Trace::new(clock.clone());
     let serial = board_serial(loaded);
     let parts = camera::Station {
@@ -138,8 +148,7 @@ pub(super) fn build(
         trigger,
         shutdown,
         tree: tree(),
-        frame_permits: Arc::new(Semaphore::new(FRAMES_HELD)),
-        archives: Cell::new(0),
+        archives,
         alive,
     };
     Ok(Station {
@@ -234,7 +243,11 @@ fn watch_storage(
             let disk = ramdisk.clone();
             match pool.run(move || disk.usage()).await {
                 Ok(Ok(usage)) if usage.is_low() => {
-                    low.get_or_insert_with(|| conditions.raise(Condition::StorageLow));
+                    if low.is_none() {
+                        low = Some(conditions.raise(Condition::StorageLow));
+                        let message = format!("{} bytes left on the RAM disk", usage.free);
+                        conditions.announce(&Failure::new(Kind::Full, message));
+                    }
                     let reason = format!("{} bytes free on the RAM disk", usage.free);
                     health.set(State::Degraded { reason });
                 }
@@ -313,14 +326,5 @@ fn legacy_paths(config: &Config) -> LegacyPaths {
         ramdisk: text(&config.storage.ramdisk),
         images: text(&config.storage.images),
         sdcard: text(&config.storage.sdcard),
-    }
-}
-
-impl From<io::Error> for AppError {
-    fn from(source: io::Error) -> Self {
-        AppError::System {
-            what: "starting a thread",
-            source,
-        }
     }
 }

@@ -114,11 +114,6 @@ impl HealthBook {
             .map(|(part, h)| h.report(part))
             .collect()
     }
-
-    /// Names of all parts.
-    pub fn names(&self) -> Vec<&'static str> {
-        self.parts.borrow().iter().map(|(name, _)| *name).collect()
-    }
 }
 
 impl Health {
@@ -140,16 +135,6 @@ impl Health {
     /// Adds to a counter; adding 0 makes it visible.
     pub fn add(&self, counter: &'static str, n: u64) {
         *self.inner.borrow_mut().counters.entry(counter).or_default() += n;
-    }
-
-    /// Value of a counter.
-    pub fn counter(&self, counter: &str) -> u64 {
-        self.inner
-            .borrow()
-            .counters
-            .get(counter)
-            .copied()
-            .unwrap_or(0)
     }
 
     /// Remembers an error among the last few.

@@ -161,6 +161,11 @@ impl Jobs {
         job
     }
 
+    /// Takes a job that never came to be out of the book.
+    pub fn forget(&self, job: &Job) {
+        self.book.borrow_mut().retain(|kept| kept.id() != job.id());
+    }
+
     /// The job with this id, while remembered.
     pub fn get(&self, id: u32) -> Option<Job> {
         self.book
@@ -228,8 +233,11 @@ impl Job {
         self.0.state.replace(JobState::Running);
     }
 
-    /// Work ended; an abort that was asked for makes a failure count as aborted.
+    /// Work ended; an abort that was asked for makes a failure count as aborted. Only the first end counts.
     pub fn finish(&self, result: Result<(), Failure>) {
+        if self.state().is_over() {
+            return;
+        }
         let state = match result {
             Ok(()) => {
                 self.0.progress.set(1.0);

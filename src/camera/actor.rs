@@ -1,12 +1,13 @@
 //! The camera's supervised loop: one camera, one order at a time, whatever the clients do.
 
 use std::rc::Rc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use futures_lite::future::or;
 use smol::channel::{Receiver, Sender};
 
-use super::backend::{Controls, Frame};
-use super::capture::{Capture, CaptureOrder, Outcome, Prepared, Sink};
+use super::backend::{Controls, Frame, FrameStatus};
+use super::capture::{Cancelled, Capture, CaptureOrder, Outcome, Prepared, Sink};
 use super::error::CameraError;
 use super::link::Link;
 use super::matching;
@@ -18,21 +19,22 @@ use crate::base::backoff::Backoff;
 use crate::base::conditions::Condition;
 use crate::base::error::Failure;
 use crate::base::health::State;
-use crate::base::jobs::Job;
+use crate::base::jobs::{Job, Progress};
 use crate::base::shutdown::Shutdown;
 use crate::raw::formats::Format;
-use crate::store::NewFile;
+use crate::store::{NewFile, Reservation};
 
 /// A stream that nobody used for this long is stopped and its memory given back.
 const REST_AFTER: Duration = Duration::from_secs(30);
 /// A stream that just finished an order waits this long for the next before it goes on by itself: a request in between
-/// would stand before the next order's and cost it a frame. Within the blanking of 13 ms the next frame still is had.
-const NEXT_ORDER_WAIT: Duration = Duration::from_millis(5);
+/// would stand before the next order's and cost it a frame. Room for an unterminated message to settle on port 5060,
+/// yet within the 13 ms of blanking, in which the next frame still is had.
+const NEXT_ORDER_WAIT: Duration = Duration::from_millis(10);
 /// Frames the `CAM:CONF` commands look at (hq-camera.md 3).
 const EXPOSURE_LOOKS: u32 = 15;
 const OTHER_LOOKS: u32 = 10;
-/// A legacy command that captures nothing answers within 5 s; at slow frame rates the wait ends before its looks do.
-const SETTLE_LIMIT: Duration = Duration::from_millis(4_000);
+/// A camera that gave nothing for so many frame durations, starting included, is not slow but hangs.
+const SILENT_FRAMES: u32 = 6;
 
 /// Opens the camera anew; called at the start and after every failure.
 pub(super) type Opener = Box<dyn Fn() -> std::io::Result<Link>>;
@@ -41,6 +43,7 @@ pub(super) type Opener = Box<dyn Fn() -> std::io::Result<Link>>;
 pub(super) struct Actor {
     pub(super) shared: Rc<Shared>,
     pub(super) orders: Receiver<Order>,
+    pub(super) captures: Receiver<Order>,
     pub(super) open: Opener,
     pub(super) shutdown: Shutdown,
 }
@@ -53,8 +56,19 @@ enum Wake {
 }
 
 impl Actor {
-    /// Serves until shutdown: opens the camera, serves orders, and starts over after a failure.
+    /// Serves until shutdown, then answers what still waits.
     pub(super) async fn run(self) {
+        self.supervise().await;
+        for queue in [&self.orders, &self.captures] {
+            queue.close();
+            while let Ok(order) = queue.try_recv() {
+                order.refuse(|| CameraError::Stopping);
+            }
+        }
+    }
+
+    /// Opens the camera, serves orders, and starts over after a failure.
+    async fn supervise(&self) {
         let mut backoff = Backoff::new(1);
         let shutdown = self.shutdown.clone();
         while !shutdown.is_given() {
@@ -64,6 +78,7 @@ impl Actor {
                 Err(error) => Failure::from(error),
             };
             self.shared.set_stream(None);
+            self.shared.streaming.set(false);
             tracing::error!(%failure, "camera lost");
             self.shared.health.record(failure.message.clone());
             let wait = backoff.wait();
@@ -101,10 +116,15 @@ impl Actor {
         .await
     }
 
+    /// Settings and frames before captures: they are quick, and their clients wait for a reply.
+    async fn next_order(&self) -> Option<Order> {
+        or(self.orders.recv(), self.captures.recv()).await.ok()
+    }
+
     /// Answers every order with the failure until the next try is due.
     async fn refuse_for(&self, wait: Duration, reason: &str) {
         let refuse = async {
-            while let Ok(order) = self.orders.recv().await {
+            while let Some(order) = self.next_order().await {
                 order.refuse(|| CameraError::Absent(reason.to_owned()));
             }
         };
@@ -144,8 +164,8 @@ impl Shift<'_> {
         self.rest().await
     }
 
-    async fn wake(&mut self, rest_at: std::time::Instant) -> Wake {
-        let order = async { Wake::Order(self.actor.orders.recv().await.ok()) };
+    async fn wake(&mut self, rest_at: Instant) -> Wake {
+        let order = async { Wake::Order(self.actor.next_order().await) };
         let (streaming, awaited) = (self.stream.is_running(), self.stream.in_flight() > 0);
         let paced = self.stream.info().paced;
         let stream = &mut self.stream;
@@ -168,11 +188,11 @@ impl Shift<'_> {
                         clock.sleep_until(rest_at).await;
                         Wake::Rest
                     };
-                    futures_lite::future::or(frame, rest).await
+                    or(frame, rest).await
                 }
             }
         };
-        futures_lite::future::or(order, frame).await
+        or(order, frame).await
     }
 
     /// While idle one request stays queued, so that the next command finds a running stream.
@@ -197,6 +217,7 @@ impl Shift<'_> {
     async fn rest_after(&mut self, error: CameraError) -> Result<(), CameraError> {
         let failure = Failure::from(error);
         tracing::warn!(%failure, "camera stopped");
+        self.shared.conditions.announce(&failure);
         self.shared.health.record(failure.message.clone());
         self.shared.health.set(State::Degraded {
             reason: failure.message,
@@ -207,26 +228,21 @@ impl Shift<'_> {
     /// Carries out one order. Only a camera that cannot even be stopped is an error here.
     async fn obey(&mut self, order: Order) -> Result<(), CameraError> {
         if order.is_forgotten() {
+            order.refuse(|| CameraError::Aborted);
             return Ok(());
         }
         let trouble = match order {
             Order::Configure {
                 change,
                 range,
+                deadline,
                 reply,
             } => {
-                let result = self.configure(change, range).await;
-                answer(result, |result| drop(reply.try_send(result)))
-            }
-            Order::Reset { reply } => {
-                let controls = self.shared.initial.controls;
-                let result = self
-                    .apply(controls, OTHER_LOOKS, self.stream.is_running())
-                    .await;
+                let result = self.configure(change, range, deadline).await;
                 answer(result, |result| drop(reply.try_send(result)))
             }
             Order::Frame { format, reply } => {
-                let result = self.frame(format).await;
+                let result = self.frame(format, &reply).await;
                 answer(result, |result| drop(reply.try_send(result)))
             }
             Order::Capture {
@@ -262,7 +278,7 @@ impl Shift<'_> {
         job: &Job,
         accepted: &Sender<Result<(), CameraError>>,
     ) -> Option<Failure> {
-        let prepared = match self.shared.prepare_capture(order, self.stream.info()) {
+        let prepared = match self.shared.prepare_capture(order, self.stream.info()).await {
             Ok(prepared) => prepared,
             Err(error) => {
                 job.finish(Err(Failure::from_error(error.kind(), &error)));
@@ -278,7 +294,12 @@ impl Shift<'_> {
         answer(result, |result| job.finish(result.map_err(Failure::from)))
     }
 
-    async fn configure(&mut self, change: Change, range: Range) -> Result<(), CameraError> {
+    async fn configure(
+        &mut self,
+        change: Change,
+        range: Range,
+        deadline: Instant,
+    ) -> Result<(), CameraError> {
         let before = self.shared.settings.borrow().controls;
         let wanted = change.apply(&before, self.stream.info(), range)?;
         let looks = match change {
@@ -286,33 +307,40 @@ impl Shift<'_> {
             Change::Exposure(_) => EXPOSURE_LOOKS,
             _ => OTHER_LOOKS,
         };
-        self.apply(wanted, looks, true).await
+        self.apply(wanted, looks, deadline).await
     }
 
-    /// Makes controls the present settings and, on a stream, waits until frames show them.
+    /// Makes controls the present settings and waits until frames show them or the deadline comes.
     async fn apply(
         &mut self,
         wanted: Controls,
         looks: u32,
-        on_stream: bool,
+        deadline: Instant,
     ) -> Result<(), CameraError> {
-        self.shared.settings.borrow_mut().controls = wanted;
-        if !on_stream {
-            return Ok(());
-        }
-        let _settling = self.shared.conditions.raise(Condition::Settling);
         let clock = self.shared.clock.clone();
-        let mut restarted = false;
+        if clock.now() >= deadline {
+            return Err(CameraError::Busy("another command".into()));
+        }
+        self.shared.settings.borrow_mut().controls = wanted;
+        let _settling = self.shared.conditions.raise(Condition::Settling);
+        let mut looked = Looked {
+            since: clock.now(),
+            frames: 0,
+        };
+        let limit = deadline.saturating_duration_since(clock.now());
         match clock
-            .timeout(SETTLE_LIMIT, self.settle(&wanted, looks, &mut restarted))
+            .timeout(limit, self.settle(&wanted, looks, &mut looked))
             .await
         {
             Some(Ok(true)) => Ok(()),
             Some(Err(error)) => Err(error),
-            None if restarted => Err(CameraError::StillHung {
-                waited_ms: SETTLE_LIMIT.as_millis() as u64,
-            }),
             Some(Ok(false)) | None => {
+                let waited = clock.now().saturating_duration_since(looked.since);
+                if looked.frames == 0 && waited > self.stream.frame_duration() * SILENT_FRAMES {
+                    self.shared.health.count("hangs");
+                    let waited_ms = waited.as_millis() as u64;
+                    return Err(CameraError::Hung { waited_ms });
+                }
                 tracing::warn!(?wanted, seen = ?self.stream.last(), "controls not seen in effect yet");
                 Ok(())
             }
@@ -323,27 +351,38 @@ impl Shift<'_> {
         &mut self,
         wanted: &Controls,
         looks: u32,
-        restarted: &mut bool,
+        looked: &mut Looked,
     ) -> Result<bool, CameraError> {
         self.stream.ensure_running(wanted).await?;
         let (limits, obeys) = (self.stream.info().limits, self.stream.info().obeys_controls);
         self.stream.mark().await?;
-        // The frame that should show it; what is queued beyond stands before the next command's request.
-        let shown_by = self.stream.next_id() + u64::from(self.stream.info().control_latency_frames);
-        for _ in 0..looks {
-            while self.stream.in_flight() < 2
-                && (self.stream.next_id() <= shown_by || self.stream.in_flight() == 0)
-            {
+        let mut restarted = false;
+        // What is queued beyond the frame that should show it stands before the next command's request.
+        let mut needed = self.stream.shows_at(wanted);
+        while looked.frames < looks {
+            while self.stream.in_flight() < 2 && self.stream.next_id() <= needed {
                 self.stream.queue(wanted)?;
             }
             match self.stream.frame().await {
-                Ok(frame) if !obeys || matching::settled(wanted, &frame.metadata, &limits) => {
-                    return Ok(true);
+                Ok(frame) => {
+                    looked.frames += 1;
+                    let good = frame.metadata.status == FrameStatus::Success;
+                    if good && (!obeys || matching::settled(wanted, &frame.metadata, &limits)) {
+                        return Ok(true);
+                    }
+                    if frame.metadata.request_id >= needed {
+                        // It did not show in time: from now on the frames just keep coming.
+                        needed = u64::MAX;
+                    }
                 }
-                Ok(_) => {}
-                Err(CameraError::Hung { .. }) if !*restarted => {
-                    *restarted = true;
+                Err(CameraError::Hung { .. }) if !restarted => {
+                    restarted = true;
+                    needed = u64::MAX;
                     self.stream.restart(wanted).await?;
+                    *looked = Looked {
+                        since: self.shared.clock.now(),
+                        frames: 0,
+                    };
                 }
                 Err(CameraError::Hung { waited_ms }) => {
                     return Err(CameraError::StillHung { waited_ms });
@@ -360,34 +399,57 @@ impl Shift<'_> {
             // The first exposure stays set after a sequence, as FE-PyCam2 programs expect.
             self.shared.settings.borrow_mut().controls = *first;
         }
-        let outcome = self.take(&mut prepared, Some(job)).await?;
+        let (progress, cancelled) = (job.progress(), Box::pin(job.aborted()));
+        let outcome = self.take(&mut prepared, Some(&progress), cancelled).await?;
         if prepared.order.log
             && let Sink::Files { folder, .. } = &prepared.sink
         {
             let path = folder.join(format!("{}_SSCapture.log", prepared.order.prefix));
             let log = outcome.log;
-            self.shared
-                .pool
-                .run(move || NewFile::store(&path, log.as_bytes()))
-                .await??;
+            let write = move || NewFile::store(&path, log.as_bytes());
+            self.shared.pool.run_in_turn(write).await??;
         }
         Ok(())
     }
 
-    async fn frame(&mut self, format: Format) -> Result<Vec<u8>, CameraError> {
-        let mut prepared = self.shared.prepare_frame(format, self.stream.info())?;
+    /// One frame, unless the client leaves or a reset gives it up meanwhile.
+    async fn frame(
+        &mut self,
+        format: Format,
+        reply: &Sender<Result<(Vec<u8>, Reservation), CameraError>>,
+    ) -> Result<(Vec<u8>, Reservation), CameraError> {
+        let mut prepared = self
+            .shared
+            .prepare_frame(format, self.stream.info())
+            .await?;
         let _measuring = self.shared.conditions.raise(Condition::Measuring);
-        Ok(self.take(&mut prepared, None).await?.bytes)
+        let bytes = self
+            .take(&mut prepared, None, Box::pin(reply.closed()))
+            .await?
+            .bytes;
+        match prepared.sink {
+            Sink::Memory(_, reservation) => Ok((bytes, reservation)),
+            Sink::Files { .. } => Err(CameraError::WorkerEnded),
+        }
     }
 
     async fn take(
         &mut self,
         prepared: &mut Prepared,
-        job: Option<&Job>,
+        progress: Option<&Progress>,
+        cancelled: Cancelled<'_>,
     ) -> Result<Outcome, CameraError> {
         let capture = Capture::new(&mut self.stream, &self.worker, &self.shared.clock, prepared);
-        capture.run(job, &self.actor.shutdown).await
+        capture.run(progress, cancelled, &self.actor.shutdown).await
     }
+}
+
+/// What the wait for controls has seen so far.
+struct Looked {
+    /// When the wait, or the stream after a restart, began.
+    since: Instant,
+    /// Frames since then.
+    frames: u32,
 }
 
 /// Sends a result to the client and keeps what says that the camera itself is in trouble.
@@ -409,7 +471,7 @@ fn is_camera_trouble(error: &CameraError) -> bool {
         error,
         CameraError::Hung { .. }
             | CameraError::StillHung { .. }
-            | CameraError::NeverSettled { .. }
+            | CameraError::NoPicture { .. }
             | CameraError::Backend(_)
             | CameraError::Unresponsive
             | CameraError::ThreadEnded

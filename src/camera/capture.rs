@@ -3,6 +3,7 @@
 
 use std::fmt::Write as _;
 use std::path::PathBuf;
+use std::pin::Pin;
 use std::time::{Duration, Instant};
 
 use futures_lite::future::or;
@@ -16,17 +17,20 @@ use super::settings::Range;
 use super::stream::Stream;
 use super::worker::{Done, Output, Task, Worker};
 use crate::base::clock::Clock;
-use crate::base::jobs::Job;
+use crate::base::jobs::Progress;
 use crate::base::shutdown::Shutdown;
 use crate::raw::formats::{Format, Tags};
 use crate::raw::{Mode, Window};
-use crate::store::Reservation;
+use crate::store::{Reservation, disk_size};
 
 /// Longest prefix, so that the longest file name stays within the 255 bytes of a directory entry.
 pub const PREFIX_LIMIT: usize = 200;
 
 /// A station that stops waits this long for the frame in progress.
 const LAST_FRAME: Duration = Duration::from_secs(1);
+/// Resolves when nobody wants the pictures any more.
+pub(super) type Cancelled<'a> = Pin<Box<dyn Future<Output = ()> + 'a>>;
+
 /// Frames in a row without a usable one before the capture is given up.
 const FRUITLESS_FRAMES: u32 = 30;
 
@@ -65,7 +69,8 @@ pub(super) enum Sink {
         formats: Vec<Format>,
         reservation: Reservation,
     },
-    Memory(Format),
+    /// One picture as bytes; the reservation stands for their memory until they are sent.
+    Memory(Format, Reservation),
 }
 
 /// What a capture leaves behind.
@@ -138,14 +143,16 @@ impl<'a> Capture<'a> {
         }
     }
 
-    /// Takes and saves all pictures. Ends early, after the frame in progress, by an abort or a shutdown.
+    /// Takes and saves all pictures. Ends early when `cancelled` resolves, and after the frame in progress by a
+    /// shutdown.
     pub(super) async fn run(
         mut self,
-        job: Option<&Job>,
+        progress: Option<&Progress>,
+        cancelled: Cancelled<'_>,
         shutdown: &Shutdown,
     ) -> Result<Outcome, CameraError> {
         let total = self.plan.wanted().max(1);
-        let taken = self.take_all(job, shutdown, total).await;
+        let taken = self.take_all(progress, cancelled, shutdown, total).await;
         // What was handed to the worker is finished in any case: files complete or absent, nothing left running.
         while self.saving > 0 {
             let done = self
@@ -164,7 +171,8 @@ impl<'a> Capture<'a> {
 
     async fn take_all(
         &mut self,
-        job: Option<&Job>,
+        progress: Option<&Progress>,
+        mut cancelled: Cancelled<'_>,
         shutdown: &Shutdown,
         total: u64,
     ) -> Result<(), CameraError> {
@@ -174,7 +182,7 @@ impl<'a> Capture<'a> {
         self.start().await?;
         while !self.plan.is_done() {
             self.refill()?;
-            match self.step(job, shutdown).await {
+            match self.step(&mut cancelled, shutdown).await {
                 Step::End(error) => return Err(error),
                 Step::Frame(Ok(frame)) => {
                     self.judge(frame)?;
@@ -185,9 +193,8 @@ impl<'a> Capture<'a> {
                 Step::Frame(Err(error)) => self.recover(error).await?,
                 Step::Done(done) => self.saved(done)?,
             }
-            if let Some(job) = job {
-                job.progress()
-                    .set((self.handed.len() - self.saving) as f64 / total as f64);
+            if let Some(progress) = progress {
+                progress.set((self.handed.len() - self.saving) as f64 / total as f64);
             }
         }
         Ok(())
@@ -197,7 +204,7 @@ impl<'a> Capture<'a> {
         let first = self.prepared.controls[0];
         self.stream.ensure_running(&first).await?;
         self.mark_ns = self.stream.mark().await?;
-        for (id, controls) in self.stream.foreseen() {
+        for (id, controls) in self.stream.foreseen(self.mark_ns) {
             if controls != first || !self.plan.credit(id, controls.exposure) {
                 break;
             }
@@ -224,7 +231,7 @@ impl<'a> Capture<'a> {
         Ok(())
     }
 
-    async fn step(&mut self, job: Option<&Job>, shutdown: &Shutdown) -> Step {
+    async fn step(&mut self, cancelled: &mut Cancelled<'_>, shutdown: &Shutdown) -> Step {
         let results = &self.results.1;
         let done = async {
             match results.recv().await {
@@ -242,10 +249,7 @@ impl<'a> Capture<'a> {
         let clock = self.clock;
         let end = or(
             async {
-                match job {
-                    Some(job) => job.aborted().await,
-                    None => std::future::pending().await,
-                }
+                cancelled.await;
                 Step::End(CameraError::Aborted)
             },
             async {
@@ -277,7 +281,7 @@ impl<'a> Capture<'a> {
     fn judge(&mut self, frame: Frame) -> Result<(), CameraError> {
         let metadata = frame.metadata;
         let usable =
-            metadata.status != FrameStatus::Error && metadata.sensor_timestamp_ns >= self.mark_ns;
+            metadata.status == FrameStatus::Success && metadata.sensor_timestamp_ns >= self.mark_ns;
         let (limits, obeys) = (self.stream.info().limits, self.stream.info().obeys_controls);
         let first = self.prepared.controls[0];
         let picture = self.plan.take(metadata.request_id, |exposure| {
@@ -289,14 +293,13 @@ impl<'a> Capture<'a> {
                 self.fruitless = 0;
                 self.hand_over(frame, picture)
             }
-            None if usable && self.fruitless >= FRUITLESS_FRAMES => {
-                Err(CameraError::NeverSettled {
-                    asked: format!("{:?}", first.exposure),
-                    frames: self.fruitless,
-                })
-            }
+            None if self.fruitless >= FRUITLESS_FRAMES => Err(CameraError::NoPicture {
+                frames: self.fruitless,
+                last: metadata.status,
+                exposure_us: metadata.exposure_us,
+            }),
             None => {
-                self.fruitless += u32::from(usable);
+                self.fruitless += 1;
                 Ok(())
             }
         }
@@ -315,11 +318,17 @@ impl<'a> Capture<'a> {
             self.prepared.order.prefix, picture.index
         );
         let (output, path) = match &self.prepared.sink {
-            Sink::Memory(format) => (Output::Memory(*format), PathBuf::new()),
+            Sink::Memory(format, _) => (Output::Memory(*format), PathBuf::new()),
             Sink::Files {
                 folder, formats, ..
             } => {
-                let path = folder.join(format!("{stem}.{}", formats[0].extension()));
+                // The old tools look for the .raw files of the log.
+                let logged = if formats.contains(&Format::Raw) {
+                    Format::Raw
+                } else {
+                    formats[0]
+                };
+                let path = folder.join(format!("{stem}.{}", logged.extension()));
                 (
                     Output::Files {
                         folder: folder.clone(),
@@ -373,7 +382,7 @@ impl<'a> Capture<'a> {
             return Ok(());
         };
         if let Sink::Files { reservation, .. } = &mut self.prepared.sink {
-            reservation.consume(product.written);
+            reservation.consume(disk_size(product.written));
         }
         self.outcome.bytes = product.bytes;
         if self.prepared.order.log {

@@ -1,6 +1,6 @@
 //! What can go wrong between a command and the picture.
 
-use super::backend::BackendError;
+use super::backend::{BackendError, FrameStatus};
 use crate::base::error::{Failure, Kind};
 use crate::raw::{FormatError, KernelError, ModeError, WindowError};
 use crate::store::StoreError;
@@ -20,13 +20,17 @@ pub enum CameraError {
         /// Hang time-out plus five frame durations.
         waited_ms: u64,
     },
-    /// Frames come, but never with the values asked for.
-    #[error("the camera never showed {asked} in {frames} frames")]
-    NeverSettled {
-        /// What was asked for.
-        asked: String,
+    /// Frames come, but none that can be used.
+    #[error(
+        "none of {frames} frames showed what was asked for; the last one: {last:?}, {exposure_us} us"
+    )]
+    NoPicture {
         /// Frames looked at.
         frames: u32,
+        /// The camera's verdict on the last one.
+        last: FrameStatus,
+        /// Exposure time of the last one.
+        exposure_us: u32,
     },
     /// The camera thread does not take orders.
     #[error("the camera does not respond to orders")]
@@ -110,9 +114,9 @@ impl CameraError {
             CameraError::Hung { .. }
             | CameraError::StillHung { .. }
             | CameraError::Unresponsive => Kind::TimedOut,
-            CameraError::NeverSettled { .. }
-            | CameraError::Backend(_)
-            | CameraError::ThreadEnded => Kind::Hardware,
+            CameraError::NoPicture { .. } | CameraError::Backend(_) | CameraError::ThreadEnded => {
+                Kind::Hardware
+            }
             CameraError::Absent(_) => Kind::Absent,
             CameraError::Busy(_) | CameraError::QueueFull(_) => Kind::Busy,
             CameraError::OutOfRange { .. } => Kind::OutOfRange,

@@ -23,20 +23,24 @@ pub(super) enum Order {
     Stop,
 }
 
+/// An order and its number, which the event that answers it repeats: a waiter that gave up leaves its answer behind,
+/// and the next must not take it for its own.
+pub(super) type Numbered = (u64, Order);
+
 /// What the camera thread tells.
 pub(super) enum Event {
     Opened(StreamInfo),
-    Started(StreamInfo),
-    Stopped,
+    Started(u64, StreamInfo),
+    Stopped(u64),
     /// The present on the clock of the sensor's time stamps, after every frame completed before.
-    Mark(u64),
+    Mark(u64, u64),
     Frame(Frame),
     Failed(BackendError),
 }
 
 /// The actor's ends of both channels; dropping it ends the thread.
 pub(super) struct Link {
-    pub(super) orders: Sender<Order>,
+    pub(super) orders: Sender<Numbered>,
     pub(super) events: Receiver<Event>,
 }
 
@@ -53,14 +57,14 @@ pub(super) fn spawn<B: Backend>(
 }
 
 enum Step {
-    Order(Order),
+    Order(Numbered),
     Frame(Result<Frame, BackendError>),
     Closed,
 }
 
 async fn serve<B: Backend>(
     make: impl FnOnce() -> Result<B, BackendError>,
-    orders: Receiver<Order>,
+    orders: Receiver<Numbered>,
     events: Sender<Event>,
 ) {
     let opened = make().and_then(|mut backend| backend.open().map(|info| (backend, info)));
@@ -94,19 +98,21 @@ async fn serve<B: Backend>(
                 streaming = false;
                 Some(Event::Failed(error))
             }
-            Step::Order(Order::Start(controls)) => Some(match backend.start(&controls) {
+            Step::Order((number, Order::Start(controls))) => Some(match backend.start(&controls) {
                 Ok(info) => {
                     streaming = true;
-                    Event::Started(info)
+                    Event::Started(number, info)
                 }
                 Err(error) => Event::Failed(error),
             }),
-            Step::Order(Order::Mark) => Some(Event::Mark(backend.now_ns())),
-            Step::Order(Order::Queue(request)) => backend.queue(request).err().map(Event::Failed),
-            Step::Order(Order::Stop) => {
+            Step::Order((number, Order::Mark)) => Some(Event::Mark(number, backend.now_ns())),
+            Step::Order((_, Order::Queue(request))) => {
+                backend.queue(request).err().map(Event::Failed)
+            }
+            Step::Order((number, Order::Stop)) => {
                 backend.stop();
                 streaming = false;
-                Some(Event::Stopped)
+                Some(Event::Stopped(number))
             }
         };
     }

@@ -31,7 +31,6 @@ pub(super) fn settled(asked: &Controls, seen: &Metadata, limits: &Limits) -> boo
         asked.analogue_gain.into(),
         gain_step(asked.analogue_gain).into(),
     );
-    // A long exposure stretches its frame, so only a frame that is too short for the asked rate is unsettled.
     let duration = near(
         seen.frame_duration_us.into(),
         asked.frame_duration_us.into(),

@@ -25,7 +25,7 @@ mod worker;
 use std::cell::{Cell, RefCell};
 use std::path::PathBuf;
 use std::rc::Rc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use smol::channel::{self, Sender, TrySendError};
 
@@ -40,20 +40,24 @@ pub use self::settings::{
 };
 use crate::base::clock::Clock;
 use crate::base::conditions::Conditions;
+use crate::base::error::Failure;
 use crate::base::health::{Health, State};
 use crate::base::jobs::{Job, Jobs};
 use crate::base::pool::BlockingPool;
-use crate::base::shutdown::Shutdown;
+use crate::base::shutdown::{Shutdown, Trigger, shutdown};
 use crate::base::trace::Trace;
 use crate::raw::Window;
 use crate::raw::formats::Format;
-use crate::store::RamDisk;
+use crate::store::{RamDisk, Reservation};
 
-/// Orders that may wait for the camera.
-const QUEUE: usize = 8;
-/// A command that captures nothing waits this long for its turn and its effect: FE-PyCam2 clients get a reply
-/// within 5 s.
-const ANSWER_LIMIT: Duration = Duration::from_millis(4_800);
+/// Captures that may wait for the camera, and settings and frames.
+const CAPTURES: usize = 8;
+const ORDERS: usize = 64;
+/// A command that captures nothing has this long for its turn and its effect: FE-PyCam2 clients get a reply within
+/// 5 s. What has not begun by then is not done at all.
+const ANSWER_LIMIT: Duration = Duration::from_millis(4_500);
+/// What is done by its deadline is answered a little later.
+const ANSWER_SLACK: Duration = Duration::from_millis(300);
 
 /// Where frames come from.
 #[derive(Debug, Clone)]
@@ -117,6 +121,7 @@ pub struct Station {
 pub struct Camera {
     shared: Rc<Shared>,
     orders: Sender<Order>,
+    captures: Sender<Order>,
 }
 
 /// State of the handle and the actor.
@@ -137,6 +142,10 @@ struct Shared {
     metadata: Cell<Option<Metadata>>,
     /// Name of the capture that runs.
     busy: RefCell<Option<String>>,
+    /// Names of the captures that run or wait, by job id.
+    ordered: RefCell<Vec<(u32, String)>>,
+    /// Fires when the settings are reset: frames on their way to a client are given up.
+    resets: RefCell<(Trigger, Shutdown)>,
 }
 
 /// What the actor is told.
@@ -144,14 +153,12 @@ enum Order {
     Configure {
         change: Change,
         range: Range,
-        reply: Sender<Result<(), CameraError>>,
-    },
-    Reset {
+        deadline: Instant,
         reply: Sender<Result<(), CameraError>>,
     },
     Frame {
         format: Format,
-        reply: Sender<Result<Vec<u8>, CameraError>>,
+        reply: Sender<Result<(Vec<u8>, Reservation), CameraError>>,
     },
     Capture {
         order: CaptureOrder,
@@ -191,16 +198,27 @@ impl Camera {
             streaming: Cell::new(false),
             metadata: Cell::new(None),
             busy: RefCell::new(None),
+            ordered: RefCell::default(),
+            resets: RefCell::new(shutdown()),
         });
-        let (orders, inbox) = channel::bounded(QUEUE);
+        let (orders, inbox) = channel::bounded(ORDERS);
+        let (captures, capture_inbox) = channel::bounded(CAPTURES);
         let open = opener(options.source, station.clock);
         let actor = Actor {
             shared: shared.clone(),
             orders: inbox,
+            captures: capture_inbox,
             open,
             shutdown: station.shutdown,
         };
-        (Self { shared, orders }, actor.run())
+        (
+            Self {
+                shared,
+                orders,
+                captures,
+            },
+            actor.run(),
+        )
     }
 
     /// Settings in effect.
@@ -260,39 +278,42 @@ impl Camera {
     /// Changes a control and waits until frames show it, as far as the waiting rule of hq-camera.md 3 goes.
     ///
     /// # Errors
-    /// [`CameraError::OutOfRange`], [`CameraError::Busy`] when a capture is in the way for too long, and the
-    /// camera's own failures.
+    /// [`CameraError::OutOfRange`], [`CameraError::Busy`] when a capture is in the way for too long (nothing is
+    /// changed then), and the camera's own failures.
     pub async fn configure(&self, change: Change, range: Range) -> Result<(), CameraError> {
-        self.ask(
-            |reply| Order::Configure {
-                change,
-                range,
-                reply,
-            },
-            Some(ANSWER_LIMIT),
-        )
-        .await
+        let deadline = self.shared.clock.now() + ANSWER_LIMIT;
+        let order = |reply| Order::Configure {
+            change,
+            range,
+            deadline,
+            reply,
+        };
+        self.ask_soon(order).await
     }
 
-    /// All settings back to their start values.
-    ///
-    /// # Errors
-    /// Those of the camera; the settings are reset in any case.
-    pub async fn reset(&self) -> Result<(), CameraError> {
+    /// All settings back to their start values; frames on their way to clients are given up. Nothing waits for it:
+    /// coming requests carry the start values.
+    pub fn reset(&self) {
+        self.shared.resets.replace(shutdown());
         *self.shared.settings.borrow_mut() = self.shared.initial.clone();
-        if self.shared.stream.get().is_none() {
-            return Ok(());
-        }
-        self.ask(|reply| Order::Reset { reply }, Some(ANSWER_LIMIT))
-            .await
     }
 
-    /// One new frame with the present window and binning, as the bytes of a file.
+    /// One new frame with the present window and binning, as the bytes of a file, and the reservation of their
+    /// memory. Dropping the future gives the frame up.
     ///
     /// # Errors
-    /// Window against binning, format against mode, and the camera's own failures.
-    pub async fn frame(&self, format: Format) -> Result<Vec<u8>, CameraError> {
-        self.ask(|reply| Order::Frame { format, reply }, None).await
+    /// [`CameraError::Busy`] while a capture runs or waits, [`CameraError::Aborted`] by a reset, window against
+    /// binning, format against mode, space, and the camera's own failures.
+    pub async fn frame(&self, format: Format) -> Result<(Vec<u8>, Reservation), CameraError> {
+        if let Some(name) = self.capture_ordered() {
+            return Err(CameraError::Busy(name));
+        }
+        let reset = self.shared.resets.borrow().1.clone();
+        let frame = self.ask(&self.orders, |reply| Order::Frame { format, reply });
+        reset
+            .guard(frame)
+            .await
+            .unwrap_or(Err(CameraError::Aborted))
     }
 
     /// Starts a capture; resolves when it is accepted or refused. Errors after that are the job's.
@@ -300,65 +321,74 @@ impl Camera {
     /// # Errors
     /// Everything that can be known before the first frame; nothing is written then.
     pub async fn capture(&self, order: CaptureOrder) -> Result<Job, CameraError> {
+        prepare::check_prefix(&order.prefix)?;
         let job = self.shared.jobs.enter(format!("capture {}", order.prefix));
-        let entered = job.clone();
-        let accepted = self
-            .ask(
-                |accepted| Order::Capture {
-                    order,
-                    job: entered,
-                    accepted,
-                },
-                None,
-            )
-            .await;
-        match accepted {
+        let (shared, id) = (self.shared.clone(), job.id());
+        shared
+            .ordered
+            .borrow_mut()
+            .push((id, job.name().to_owned()));
+        job.at_end(move |_| {
+            shared
+                .ordered
+                .borrow_mut()
+                .retain(|(ordered, _)| *ordered != id)
+        });
+        let ordered = job.clone();
+        let accepted = self.ask(&self.captures, |accepted| Order::Capture {
+            order,
+            job: ordered,
+            accepted,
+        });
+        match accepted.await {
             Ok(()) => Ok(job),
             Err(error) => {
-                job.finish(Err(crate::base::error::Failure::from_error(
-                    error.kind(),
-                    &error,
-                )));
+                job.finish(Err(Failure::from_error(error.kind(), &error)));
+                self.shared.jobs.forget(&job);
                 Err(error)
             }
         }
     }
 
-    /// Name of the capture that runs.
-    pub fn busy_with(&self) -> Option<String> {
-        self.shared.busy.borrow().clone()
+    /// Name of the capture that runs, or else of one that waits.
+    pub fn capture_ordered(&self) -> Option<String> {
+        let ordered = self.shared.ordered.borrow();
+        ordered.first().map(|(_, name)| name.clone())
     }
 
-    /// The camera's trace.
-    pub fn trace(&self) -> &Trace {
-        &self.shared.trace
+    /// Asks what has to be answered soon.
+    async fn ask_soon(
+        &self,
+        order: impl FnOnce(Sender<Result<(), CameraError>>) -> Order,
+    ) -> Result<(), CameraError> {
+        let answer = self.ask(&self.orders, order);
+        let answered = self
+            .shared
+            .clock
+            .timeout(ANSWER_LIMIT + ANSWER_SLACK, answer);
+        answered.await.unwrap_or_else(|| {
+            let busy = self.capture_ordered();
+            Err(CameraError::Busy(
+                busy.unwrap_or_else(|| "another command".into()),
+            ))
+        })
     }
 
     async fn ask<T>(
         &self,
+        queue: &Sender<Order>,
         order: impl FnOnce(Sender<Result<T, CameraError>>) -> Order,
-        limit: Option<Duration>,
     ) -> Result<T, CameraError> {
         self.stream()?;
         let (reply, answer) = channel::bounded(1);
-        self.orders
-            .try_send(order(reply))
-            .map_err(|error| match error {
-                TrySendError::Full(_) => {
-                    self.shared.health.count("queue_overflows");
-                    CameraError::QueueFull(QUEUE)
-                }
-                TrySendError::Closed(_) => CameraError::Stopping,
-            })?;
-        let answer = answer.recv();
-        let answered = match limit {
-            Some(limit) => self.shared.clock.timeout(limit, answer).await,
-            None => Some(answer.await),
-        };
-        let busy = || self.busy_with().unwrap_or_else(|| "another command".into());
-        answered
-            .ok_or_else(|| CameraError::Busy(busy()))?
-            .unwrap_or(Err(CameraError::Stopping))
+        queue.try_send(order(reply)).map_err(|error| match error {
+            TrySendError::Full(_) => {
+                self.shared.health.count("queue_overflows");
+                CameraError::QueueFull(queue.len())
+            }
+            TrySendError::Closed(_) => CameraError::Stopping,
+        })?;
+        answer.recv().await.unwrap_or(Err(CameraError::Stopping))
     }
 }
 
@@ -383,19 +413,21 @@ impl Order {
     /// Nobody waits for the answer any more: the client gave up or left before it began.
     fn is_forgotten(&self) -> bool {
         match self {
-            Order::Configure { reply, .. } | Order::Reset { reply } => reply.is_closed(),
+            Order::Configure { reply, .. } => reply.is_closed(),
             Order::Frame { reply, .. } => reply.is_closed(),
-            Order::Capture { .. } => false,
+            Order::Capture { accepted, .. } => accepted.is_closed(),
         }
     }
 
     fn refuse(self, error: impl FnOnce() -> CameraError) {
         match self {
-            Order::Configure { reply, .. } | Order::Reset { reply } => {
-                drop(reply.try_send(Err(error())))
-            }
+            Order::Configure { reply, .. } => drop(reply.try_send(Err(error()))),
             Order::Frame { reply, .. } => drop(reply.try_send(Err(error()))),
-            Order::Capture { accepted, .. } => drop(accepted.try_send(Err(error()))),
+            Order::Capture { accepted, job, .. } => {
+                let error = error();
+                job.finish(Err(Failure::from_error(error.kind(), &error)));
+                drop(accepted.try_send(Err(error)));
+            }
         }
     }
 }

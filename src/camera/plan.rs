@@ -86,8 +86,8 @@ impl Plan {
             .map(|entry| entry.exposure)
     }
 
-    /// A frame came. `shows` tells whether its metadata show an exposure; the predicted entry is preferred, then
-    /// list order. `None` when it is no picture of this sequence.
+    /// A frame came. `shows` tells whether its metadata show an exposure; the predicted entry is preferred, then the
+    /// first that lacks pictures: a later entry of the same exposure waits for its turn. `None` when it is no picture.
     pub(super) fn take(
         &mut self,
         request_id: u64,
@@ -102,7 +102,7 @@ impl Plan {
         };
         let chosen = predicted
             .filter(suits)
-            .or_else(|| (0..self.entries.len()).find(suits))?;
+            .or_else(|| self.entries.iter().position(lacks).filter(suits))?;
         let entry = &mut self.entries[chosen];
         entry.taken += 1;
         Some(Picture {
@@ -215,6 +215,15 @@ mod tests {
             assert_eq!(taken.len(), 6, "latency {real}");
             assert!(plan.is_done());
         }
+    }
+
+    #[test]
+    fn an_exposure_that_comes_twice_is_not_taken_before_what_lies_between() {
+        let mut plan = Plan::new(&[A, B, A], 2);
+        // The stream shows the first exposure already, for longer than it is needed.
+        let (taken, _) = run(&mut plan, A, 3, 3, &[]);
+        let entries: Vec<usize> = taken.iter().map(|picture| picture.entry).collect();
+        assert_eq!(entries, [0, 0, 1, 1, 2, 2]);
     }
 
     #[test]

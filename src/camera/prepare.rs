@@ -6,7 +6,7 @@ use super::capture::{CaptureOrder, PREFIX_LIMIT, Prepared, Sink};
 use super::error::CameraError;
 use super::settings::{Change, Range, Settings};
 use crate::raw::{Format, FormatError, Mode, Reducer, Tags};
-use crate::store::disk_size;
+use crate::store::{Reservation, disk_size};
 
 /// Room for one line of the `_SSCapture.log` besides the path.
 const LOG_LINE: u64 = 160;
@@ -15,14 +15,13 @@ impl Shared {
     /// Checks a capture and reserves its space.
     ///
     /// # Errors
-    /// Prefix, exposure range (with [`Range::Refuse`]), window against binning, formats against mode, and space.
-    pub(super) fn prepare_capture(
+    /// Exposure range (with [`Range::Refuse`]), window against binning, formats against mode, and space.
+    pub(super) async fn prepare_capture(
         &self,
         order: CaptureOrder,
         info: &StreamInfo,
     ) -> Result<Prepared, CameraError> {
-        check_prefix(&order.prefix)?;
-        let settings = self.settings.borrow();
+        let settings = self.settings.borrow().clone();
         let mut formats = settings.formats.clone();
         if order.always_raw && !formats.contains(&Format::Raw) {
             formats.insert(0, Format::Raw);
@@ -32,22 +31,22 @@ impl Shared {
             .iter()
             .map(|&us| Change::Exposure(us).apply(&settings.controls, info, order.range))
             .collect();
+        let controls = controls?;
         let picture_bytes = picture_bytes(&settings, info, &formats)?;
         let pictures = u64::from(order.pictures).saturating_mul(order.exposures_us.len() as u64);
-        let line =
-            LOG_LINE + self.ramdisk.images().as_os_str().len() as u64 + order.prefix.len() as u64;
+        let folder = self.ramdisk.images().to_owned();
+        let line = LOG_LINE + folder.as_os_str().len() as u64 + order.prefix.len() as u64;
         let log_bytes = u64::from(order.log) * line.saturating_mul(pictures);
-        let reservation = self.ramdisk.reserve(
-            picture_bytes
-                .saturating_mul(pictures)
-                .saturating_add(disk_size(log_bytes)),
-        )?;
+        let bytes = picture_bytes
+            .saturating_mul(pictures)
+            .saturating_add(disk_size(log_bytes));
+        let reservation = self.reserve(bytes).await?;
         Ok(Prepared {
-            controls: controls?,
+            controls,
             window: settings.window(info),
             mode: settings.mode()?,
             sink: Sink::Files {
-                folder: self.ramdisk.images().to_owned(),
+                folder,
                 formats,
                 reservation,
             },
@@ -56,17 +55,20 @@ impl Shared {
         })
     }
 
-    /// Checks a single frame for the client's own eyes.
+    /// Checks a single frame for the client's own eyes. Its bytes wait in memory until the client takes them, so
+    /// their room is reserved on the RAM disk, which is memory too: clients that take nothing cannot fill it.
     ///
     /// # Errors
-    /// Window against binning, format against mode.
-    pub(super) fn prepare_frame(
+    /// Window against binning, format against mode, and space.
+    pub(super) async fn prepare_frame(
         &self,
         format: Format,
         info: &StreamInfo,
     ) -> Result<Prepared, CameraError> {
-        let settings = self.settings.borrow();
-        picture_bytes(&settings, info, &[format])?;
+        let settings = self.settings.borrow().clone();
+        let reservation = self
+            .reserve(picture_bytes(&settings, info, &[format])?)
+            .await?;
         let asked_us = match settings.controls.exposure {
             Exposure::Auto => 0,
             Exposure::Manual(us) => i64::from(us),
@@ -83,9 +85,15 @@ impl Shared {
             controls: vec![settings.controls],
             window: settings.window(info),
             mode: settings.mode()?,
-            sink: Sink::Memory(format),
+            sink: Sink::Memory(format, reservation),
             tags: self.tags(&settings, info),
         })
+    }
+
+    /// Counting what lies on the RAM disk takes a while when it holds many files.
+    async fn reserve(&self, bytes: u64) -> Result<Reservation, CameraError> {
+        let disk = self.ramdisk.clone();
+        Ok(self.pool.run_in_turn(move || disk.reserve(bytes)).await??)
     }
 
     fn tags(&self, settings: &Settings, info: &StreamInfo) -> Tags {
@@ -130,7 +138,8 @@ fn picture_bytes(
     Ok(bytes)
 }
 
-fn check_prefix(prefix: &str) -> Result<(), CameraError> {
+/// Whether a prefix is a plain file name that every listing shows.
+pub(super) fn check_prefix(prefix: &str) -> Result<(), CameraError> {
     let plain = |c: char| c.is_ascii_alphanumeric() || "._-+=#,".contains(c);
     // A leading dot would hide the files from every listing.
     if prefix.is_empty()

@@ -73,7 +73,7 @@ impl Camera {
         let info = self.stream()?;
         let settings = self.settings();
         let window = settings.window(&info);
-        let capture = self.busy_with();
+        let capture = self.shared.busy.borrow().clone();
         let state = match (&capture, self.shared.streaming.get()) {
             (Some(_), _) => "capturing",
             (None, true) => "streaming",

@@ -14,6 +14,8 @@ use crate::base::trace::{Direction, Trace};
 
 /// Frames of waiting allowed on top of the configured hang time-out (hq-camera.md 17).
 const HANG_FRAMES: u32 = 5;
+/// Longer frames are not waited for when their duration changes.
+const LONG_FRAME: Duration = Duration::from_millis(500);
 /// Time for opening, starting and stopping: libcamera needs most of a second on a Zero 2 W.
 const ORDER_LIMIT: Duration = Duration::from_secs(5);
 
@@ -26,6 +28,8 @@ pub(super) struct Stream {
     trace: Trace,
     info: StreamInfo,
     running: bool,
+    /// Number of the last order.
+    orders: u64,
     next_id: u64,
     in_flight: VecDeque<u64>,
     carried: Carried,
@@ -71,6 +75,7 @@ impl Stream {
             trace: around.trace,
             info,
             running: false,
+            orders: 0,
             next_id: 0,
             in_flight: VecDeque::new(),
             carried: Carried {
@@ -104,38 +109,73 @@ impl Stream {
     }
 
     /// Request ids in flight and those whose frames are decided by requests already queued, with the controls they
-    /// should show. The oldest is left out: its exposure may have begun.
-    pub(super) fn foreseen(&self) -> Vec<(u64, Controls)> {
+    /// should show. Frames whose exposure began before the mark `now_ns` are left out.
+    pub(super) fn foreseen(&self, now_ns: u64) -> Vec<(u64, Controls)> {
         let latency = u64::from(self.info.control_latency_frames);
-        let oldest = self.in_flight.front().copied().unwrap_or(self.next_id);
-        (oldest + 1..self.next_id + latency)
+        let begun = match self.in_flight.front() {
+            Some(oldest) => oldest + 1,
+            None => self.next_id + u64::from(self.is_blanking(now_ns)),
+        };
+        (begun..self.next_id + latency)
             .map(|id| (id, self.carried.shown_by(id, latency)))
             .collect()
     }
 
-    /// Starts the stream with these controls unless it runs.
+    /// Whether a request made now still gets the frame that has just begun, by the rhythm of the last one.
+    fn is_blanking(&self, now_ns: u64) -> bool {
+        let Some(last) = self.last.filter(|_| !self.carried.recent.is_empty()) else {
+            return false;
+        };
+        let limits = &self.info.limits;
+        let (num, den) = limits.line_time_us;
+        let rows_us = self.info.layout.height as u64 * u64::from(num) / u64::from(den);
+        let blanking_us = u64::from(limits.frame_duration_min_us).saturating_sub(rows_us);
+        let since_us = now_ns.saturating_sub(last.sensor_timestamp_ns) / 1_000;
+        since_us % u64::from(last.frame_duration_us.max(1)) < blanking_us
+    }
+
+    /// Request id whose frame should be the first to show these controls, if they are asked for from now on.
+    pub(super) fn shows_at(&self, controls: &Controls) -> u64 {
+        let latency = u64::from(self.info.control_latency_frames);
+        let oldest = self.in_flight.front().copied().unwrap_or(self.next_id);
+        let decided = self.next_id + latency;
+        (oldest..decided)
+            .find(|&id| self.carried.shown_by(id, latency) == *controls)
+            .unwrap_or(decided)
+    }
+
+    /// Starts the stream with these controls unless it runs. Of a stream with long frames up to four old ones would
+    /// have to pass before the first with another duration, so that is started anew.
     pub(super) async fn ensure_running(&mut self, controls: &Controls) -> Result<(), CameraError> {
+        let duration_changes =
+            self.carried.newest().frame_duration_us != controls.frame_duration_us;
+        if self.running && duration_changes && self.frame_duration() > LONG_FRAME {
+            self.stop().await?;
+        }
         if self.running {
             return Ok(());
         }
         self.trace
             .note(Direction::Sent, || format!("start {controls:?}"));
-        self.order(Order::Start(*controls))?;
-        self.info = loop {
-            match self.event(ORDER_LIMIT).await? {
-                Event::Started(info) => break info,
-                Event::Failed(error) => return Err(error.into()),
-                Event::Frame(_) | Event::Opened(_) | Event::Stopped | Event::Mark(_) => {}
-            }
-        };
-        self.health.count("starts");
+        let number = self.order(Order::Start(*controls))?;
+        // From here on the camera may stream, whether or not somebody waits to hear of it.
         self.running = true;
         self.in_flight.clear();
         self.carried = Carried {
             recent: VecDeque::new(),
             before: *controls,
         };
-        Ok(())
+        self.health.count("starts");
+        loop {
+            match self.event(ORDER_LIMIT).await? {
+                Event::Started(answered, info) if answered == number => {
+                    self.info = info;
+                    return Ok(());
+                }
+                Event::Failed(error) => return Err(self.failed(error)),
+                _ => {}
+            }
+        }
     }
 
     /// Stops the stream and gives its frame memory back.
@@ -143,9 +183,10 @@ impl Stream {
         self.running = false;
         self.in_flight.clear();
         self.trace.note(Direction::Sent, || "stop".into());
-        self.order(Order::Stop)?;
+        let number = self.order(Order::Stop)?;
         loop {
-            if let Event::Stopped = self.event(ORDER_LIMIT).await? {
+            if matches!(self.event(ORDER_LIMIT).await?, Event::Stopped(answered) if answered == number)
+            {
                 return Ok(());
             }
         }
@@ -160,13 +201,13 @@ impl Stream {
 
     /// The present on the clock of [`Metadata::sensor_timestamp_ns`]. Frames that completed before are let go.
     pub(super) async fn mark(&mut self) -> Result<u64, CameraError> {
-        self.order(Order::Mark)?;
+        let number = self.order(Order::Mark)?;
         loop {
             match self.event(ORDER_LIMIT).await? {
-                Event::Mark(now_ns) => return Ok(now_ns),
+                Event::Mark(answered, now_ns) if answered == number => return Ok(now_ns),
                 Event::Frame(frame) => drop(self.arrived(frame)),
                 Event::Failed(error) => return Err(self.failed(error)),
-                Event::Started(_) | Event::Opened(_) | Event::Stopped => {}
+                _ => {}
             }
         }
     }
@@ -208,7 +249,8 @@ impl Stream {
         }
     }
 
-    fn frame_duration(&self) -> Duration {
+    /// Duration of the frames to come: the longer of what was asked for and what was seen last.
+    pub(super) fn frame_duration(&self) -> Duration {
         let asked = self.carried.newest().frame_duration_us;
         let seen = self.last.map_or(0, |metadata| metadata.frame_duration_us);
         Duration::from_micros(u64::from(asked.max(seen)))
@@ -237,14 +279,13 @@ impl Stream {
         error.into()
     }
 
-    fn order(&self, order: Order) -> Result<(), CameraError> {
-        self.link
-            .orders
-            .try_send(order)
-            .map_err(|error| match error {
-                TrySendError::Full(_) => CameraError::Unresponsive,
-                TrySendError::Closed(_) => CameraError::ThreadEnded,
-            })
+    fn order(&mut self, order: Order) -> Result<u64, CameraError> {
+        self.orders += 1;
+        let sent = self.link.orders.try_send((self.orders, order));
+        sent.map(|()| self.orders).map_err(|error| match error {
+            TrySendError::Full(_) => CameraError::Unresponsive,
+            TrySendError::Closed(_) => CameraError::ThreadEnded,
+        })
     }
 
     async fn event(&self, limit: Duration) -> Result<Event, CameraError> {

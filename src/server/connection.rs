@@ -133,6 +133,10 @@ impl Connection {
             self.output.clear();
             self.output.shrink_to(OUTPUT_LIMIT);
             self.sent = 0;
+        } else if self.sent >= OUTPUT_LIMIT {
+            // A client that always leaves a rest would otherwise keep everything it was ever sent.
+            self.output.drain(..self.sent);
+            self.sent = 0;
         }
         Ok(())
     }

@@ -9,7 +9,7 @@ use crate::base::conditions::{News, Observer, Register};
 use crate::base::jobs::Job;
 use crate::camera::Camera;
 use crate::scpi::{Error, Reply, Status};
-use crate::store::StoredFile;
+use crate::store::{Reservation, StoredFile};
 
 /// What belongs to a connection and outlives a single command.
 #[derive(Default)]
@@ -19,8 +19,8 @@ pub struct SessionState {
     jobs: RefCell<Vec<Job>>,
     /// Id of the newest one, 0 before the first.
     pub(super) last_job: Cell<u32>,
-    /// Counts `*OPC` and what cancels it, so that an old watcher does not answer for a new one.
-    pub(super) completion: Cell<u64>,
+    /// Waits for the operations that a `*OPC` follows.
+    pub(super) completion: RefCell<Option<smol::Task<()>>>,
 }
 
 impl SessionState {
@@ -63,7 +63,7 @@ pub struct Context {
 /// Data of a block too large to be copied into the reply.
 pub enum Tail {
     File(StoredFile),
-    Bytes(Vec<u8>, smol::lock::SemaphoreGuardArc),
+    Bytes(Vec<u8>, Reservation),
 }
 
 impl Context {

@@ -101,7 +101,7 @@ async fn archive(context: &Context, arguments: Arguments<'_>) -> Result<Answer, 
         arguments.text(0)?,
         arguments.text(1)?,
         options,
-    )?;
+    );
     job.over().await;
     ended(job.state())
 }

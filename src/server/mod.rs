@@ -18,4 +18,4 @@ mod session;
 
 pub use self::commands::{help_rows, tree};
 pub use self::listener::{Listener, Protocol};
-pub use self::services::{CameraStart, FRAMES_HELD, Identity, LegacyPaths, Services};
+pub use self::services::{CameraStart, Identity, LegacyPaths, Services};

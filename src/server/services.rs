@@ -1,13 +1,10 @@
 //! What command handlers can reach: actor handles and the station's common ground.
 
-use std::cell::Cell;
 use std::rc::Rc;
-use std::sync::Arc;
 use std::time::Duration;
 
 use smol::LocalExecutor;
 use smol::channel::Sender;
-use smol::lock::Semaphore;
 
 use super::commands::Handler;
 use crate::base::clock::Clock;
@@ -92,16 +89,11 @@ pub struct Services {
     pub shutdown: Shutdown,
     /// The command table.
     pub tree: Tree<Handler>,
-    /// Frames held in memory for clients at a time: each may be 37 MB.
-    pub frame_permits: Arc<Semaphore>,
-    /// Archives being written.
-    pub archives: Cell<u32>,
+    /// For archives.
+    pub archives: BlockingPool,
     /// Dropped with the last user of these services, which is how the station knows that all have ended.
     pub alive: Sender<()>,
 }
-
-/// Frames held in memory for clients at a time.
-pub const FRAMES_HELD: usize = 2;
 
 /// Start values of camera settings whose other limits the running mode decides.
 #[derive(Debug, Clone, Copy)]

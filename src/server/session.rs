@@ -62,7 +62,13 @@ pub(super) async fn serve(stream: Async<TcpStream>, services: Rc<Services>, prot
         connection,
         context,
     };
-    match session.run(framer).await {
+    // When the station stops, what is being done ends within a second; then the replies go out.
+    let stop = async {
+        services.shutdown.wait().await;
+        services.clock.sleep(FAREWELL).await;
+        Ok(())
+    };
+    match session.run(framer).or(stop).await {
         Ok(()) => {}
         Err(error) if error.kind() == io::ErrorKind::TimedOut => {
             services.server_health.count("stalled_clients");
@@ -124,11 +130,7 @@ impl Session {
     }
 
     async fn farewell(&mut self) -> io::Result<()> {
-        let clock = self.context.services.clock.clone();
-        clock
-            .timeout(FAREWELL, self.connection.flush(0))
-            .await
-            .unwrap_or(Ok(()))
+        self.connection.flush(0).await
     }
 
     /// Runs one frame and sends its reply. A bug in a handler costs this message, not the station.
@@ -276,7 +278,7 @@ impl Session {
     /// stays in the reply and goes out with its terminator: clients that receive once get it whole.
     async fn send_tail(&mut self, tail: Tail) -> io::Result<()> {
         match tail {
-            Tail::Bytes(bytes, _permit) => {
+            Tail::Bytes(bytes, _reservation) => {
                 let mut pieces = bytes.chunks(FILE_CHUNK);
                 if let Some(first) = pieces.next() {
                     self.context.reply.raw().extend_from_slice(first);
@@ -300,7 +302,7 @@ impl Session {
                 self.send_part().await?;
             }
             let want = left.min(FILE_CHUNK as u64) as usize;
-            let read = pool.run(move || {
+            let read = pool.run_in_turn(move || {
                 chunk.resize(want, 0);
                 let result = io::Read::read_exact(&mut file, &mut chunk);
                 (file, chunk, result)

@@ -13,7 +13,7 @@ const FULL: Duration = Duration::from_millis(200);
 
 #[test]
 fn twenty_thousand_queries_sent_before_reading_are_all_answered_in_order() {
-    let station = Setup::small().start();
+    let station = patient().start();
     let count = 20_000;
     for mut client in [station.client(), station.legacy_client()] {
         let messages: String = (0..count).map(|n| format!("SYST:ECHO? '{n}'\n")).collect();
@@ -28,8 +28,13 @@ fn twenty_thousand_queries_sent_before_reading_are_all_answered_in_order() {
     station.stop();
 }
 
+/// A station that takes no pause of a busy machine for the end of a message.
+fn patient() -> Setup {
+    Setup::small().scpi("legacy_settle_ms = 200")
+}
+
 /// Sends until the station stops reading; gives the bytes that went out.
-fn fill(stream: &TcpStream, message: &[u8]) -> usize {
+pub fn fill(stream: &TcpStream, message: &[u8]) -> usize {
     stream.set_write_timeout(Some(FULL)).unwrap();
     let mut stream = stream;
     let mut sent = 0;
@@ -48,7 +53,7 @@ fn fill(stream: &TcpStream, message: &[u8]) -> usize {
 
 #[test]
 fn a_client_that_never_reads_holds_up_nobody_and_loses_nothing() {
-    let station = Setup::small().start();
+    let station = patient().start();
     for connect in [Station::client, Station::legacy_client] {
         let mut deaf = connect(&station);
         let message = format!("SYST:ECHO? \"{}\"\n", "x".repeat(4000));
@@ -69,7 +74,7 @@ fn a_client_that_never_reads_holds_up_nobody_and_loses_nothing() {
 
 #[test]
 fn after_a_half_close_every_reply_is_sent() {
-    let station = Setup::small().start();
+    let station = patient().start();
     for mut client in [station.client(), station.legacy_client()] {
         let messages: String = (0..500).map(|n| format!("SYST:ECHO? '{n}'\n")).collect();
         client.send(messages);
@@ -82,7 +87,7 @@ fn after_a_half_close_every_reply_is_sent() {
 
 #[test]
 fn the_end_of_input_ends_a_query_but_no_command() {
-    let station = Setup::small().start();
+    let station = patient().start();
     let said = |mut client: Client, message: &str| {
         client.send(message);
         client.half_close();
@@ -176,7 +181,7 @@ fn take_a_free_seat(address: SocketAddr) -> TcpStream {
 
 #[test]
 fn sixty_four_clients_a_port_and_no_more() {
-    let station = Setup::small().start();
+    let station = patient().start();
     for address in [station.scpi, station.legacy] {
         let mut seated: Vec<Client> = (0..64).map(|_| Client::connect(address)).collect();
         for client in &mut seated {
@@ -219,7 +224,7 @@ fn the_limit_of_clients_can_be_set() {
 
 #[test]
 fn a_large_file_goes_to_a_slow_reader_while_others_are_served() {
-    let station = Setup::small().start();
+    let station = patient().start();
     let content: Vec<u8> = (0..48u32 << 20).map(|n| (n ^ n >> 11) as u8).collect();
     fs::write(station.images().join("large.bin"), &content).unwrap();
     let mut slow = station.client();
@@ -236,7 +241,7 @@ fn a_large_file_goes_to_a_slow_reader_while_others_are_served() {
 
 #[test]
 fn sixteen_busy_clients_each_get_their_own_replies() {
-    let station = Setup::small().start();
+    let station = patient().start();
     thread::scope(|scope| {
         for n in 0..16 {
             let station = &station;

@@ -180,6 +180,29 @@ fn the_log_has_a_line_a_picture_in_the_old_shape() {
 }
 
 #[test]
+fn exposures_are_taken_in_the_order_of_the_list() {
+    // A first exposure that comes again at the end tells the drift in between, so it must not be taken early.
+    let station = Setup::simulated().start();
+    let mut client = station.legacy_client();
+    for message in [
+        "SRV:IMG:BCLP 32:32",
+        "CAM:CONF:SS 1000",
+        "CAP:SEQFET A 1000:2000:1000:3000 2 0.2 1",
+    ] {
+        assert_eq!(client.ask(message), "ack", "{message}");
+    }
+    let log = String::from_utf8(station.image("A_SSCapture.log")).unwrap();
+    let order = log
+        .lines()
+        .map(|line| line.split(';').nth(3).unwrap().trim_start_matches("sSS:"));
+    let expected = [
+        "1000", "1000", "2000", "2000", "1000", "1000", "3000", "3000",
+    ];
+    assert_eq!(order.collect::<Vec<_>>(), expected);
+    station.stop();
+}
+
+#[test]
 fn no_pictures_make_an_empty_log() {
     let station = Setup::small().start();
     let mut client = station.legacy_client();
@@ -392,5 +415,17 @@ fn archives_hold_the_pictures_with_or_without_their_folder() {
             "Captures", "a.tar", "a.tar.gz", "b.tar.gz", "c.odd", "p.tar"
         ]
     );
+    station.stop();
+}
+
+#[test]
+fn a_file_beyond_a_blocks_length_is_refused_before_its_header() {
+    let station = Setup::small().start();
+    let mut client = station.client();
+    // Nine digits of length are all that a definite-length block has. The file is sparse.
+    let file = std::fs::File::create(station.images().join("big.bin")).unwrap();
+    file.set_len(1_000_000_000).unwrap();
+    assert_eq!(client.refused("MMEM:DATA? 'big.bin'"), -223);
+    assert_eq!(client.query("SYST:VERS?"), "1999.0");
     station.stop();
 }

@@ -219,7 +219,8 @@ pub struct Station {
 }
 
 impl Station {
-    fn launch(folder: TempDir) -> Self {
+    /// Starts with the configuration that lies in the folder.
+    pub fn launch(folder: TempDir) -> Self {
         let log = fs::File::create(folder.path().join("log")).unwrap();
         let mut child = serve(folder.path()).stderr(log).spawn().unwrap();
         if let Err(seen) = wait_until_ready(&mut child) {
@@ -241,6 +242,9 @@ impl Station {
         eventually("the camera", || {
             client.json("SYST:HEAL? camera")["state"] != "connecting"
         });
+        // Its seat is free again when the station has closed its end.
+        client.half_close();
+        assert_eq!(client.rest(), b"");
         station
     }
 

@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use super::harness::{Client, Setup, Station};
+use super::harness::{Client, Setup, Station, eventually};
 
 /// One receive into 32 bytes of which one must stay unused.
 const REPLY_LIMIT: usize = 31;
@@ -201,6 +201,47 @@ fn two_programs_share_the_camera_one_after_the_other() {
         (b"ack".to_vec(), b"ack".to_vec())
     );
     assert_eq!(station.files().len(), 10);
+    station.stop();
+}
+
+#[test]
+fn captures_wait_in_a_queue_that_has_an_end() {
+    let station = Setup::slow().start();
+    let mut running = station.legacy_client();
+    running.send("CAP:SEQFET first 1000 4 0.2 0");
+    station.wait_for_files(1);
+    let mut clients: Vec<Client> = (0..12).map(|_| station.legacy_client()).collect();
+    for (n, client) in clients.iter_mut().enumerate() {
+        client.send(format!("CAP:SEQFET q{n} 1000 1 0.2 0"));
+    }
+    let replies: Vec<Vec<u8>> = clients.iter_mut().map(|client| client.take(3)).collect();
+    let taken = replies.iter().filter(|reply| *reply == b"ack").count();
+    assert!((8..=12).contains(&taken), "{taken}");
+    for (reply, client) in replies.iter().zip(&mut clients) {
+        if reply != b"ack" {
+            assert_eq!(reply, b"nak");
+            assert!(client.query("SYST:ERR?").starts_with("-213,"));
+        }
+    }
+    assert_eq!(running.take(3), b"ack");
+    assert_eq!(station.files().len(), 4 + taken);
+    station.stop();
+}
+
+#[test]
+fn a_program_is_told_when_somebody_ends_its_capture() {
+    let station = Setup::slow().start();
+    let mut operator = station.client();
+    for end in ["SYST:JOB:ABOR 1", "*RST"] {
+        let mut client = station.legacy_client();
+        client.send("CAP:SEQFET long 1000 1000 0.2 1");
+        eventually("the capture", || {
+            operator.json("CAM:STAT?")["state"] == "capturing"
+        });
+        operator.command(end);
+        assert_eq!(client.take(3), b"nak", "{end}");
+        assert_eq!(client.ask("IDN?"), "PiCam2");
+    }
     station.stop();
 }
 

@@ -229,10 +229,10 @@ fn metadata(shot: &Shot, started_ns: u64) -> Metadata {
         registers,
         controls,
     } = shot.exposed;
-    let status = match (shot.damaged, sequence) {
-        (true, _) => FrameStatus::Error,
-        (false, 0) => FrameStatus::Startup,
-        (false, _) => FrameStatus::Success,
+    // The start-up frames are the ones that starting costs; they are not delivered.
+    let status = match shot.damaged {
+        true => FrameStatus::Error,
+        false => FrameStatus::Success,
     };
     let gain = sensor::gain(registers.gain_code);
     let running_s = start_ns.saturating_sub(started_ns) as f64 / 1e9;

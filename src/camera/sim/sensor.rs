@@ -64,9 +64,10 @@ pub fn exposure_us(lines: u64) -> u32 {
     u32::try_from(lines.saturating_mul(LINE_PIXELS) / PIXELS_PER_US).unwrap_or(u32::MAX)
 }
 
-/// Whole lines in `us` microseconds.
+/// The most lines whose time, truncated to microseconds as metadata state it, is at most `us`: a time that metadata
+/// gave is the same time when it is asked for.
 pub fn whole_lines(us: u64) -> u64 {
-    us * PIXELS_PER_US / LINE_PIXELS
+    ((us + 1) * PIXELS_PER_US - 1) / LINE_PIXELS
 }
 
 /// Register code of the largest gain not above `asked`; gains outside the range give its ends.
@@ -287,11 +288,12 @@ mod tests {
         for (asked_us, us) in [
             (0, 114),
             (100, 114),
-            (142, 114),
-            (143, 142),
+            (141, 114),
+            (142, 142),
             (1_000, 1_000),
             (10_000, 10_000),
-            (99_372, 99_371),
+            (99_370, 99_342),
+            (99_371, 99_371),
             (200_000, 99_371),
             (u32::MAX, 99_371),
         ] {

@@ -371,11 +371,9 @@ fn format(args: &Args<'_>, index: usize) -> Result<Format, Error> {
 fn frame<'a>(context: &'a mut Context, args: &'a Args<'_>) -> Waiting<'a> {
     Box::pin(async {
         let format = format(args, 0)?;
-        let camera = context.camera()?;
-        let permit = context.services.frame_permits.acquire_arc().await;
-        let bytes = camera.frame(format).await?;
+        let (bytes, reservation) = context.camera()?.frame(format).await?;
         context.reply.block_header(bytes.len() as u64);
-        context.tail = Some(Tail::Bytes(bytes, permit));
+        context.tail = Some(Tail::Bytes(bytes, reservation));
         Ok(())
     })
 }
@@ -398,7 +396,7 @@ fn limits(context: &mut Context, _: &Args<'_>) -> Result<(), Error> {
 fn capture<'a>(context: &'a mut Context, args: &'a Args<'_>) -> Waiting<'a> {
     Box::pin(async {
         let camera = context.camera()?;
-        if let Some(name) = camera.busy_with() {
+        if let Some(name) = camera.capture_ordered() {
             return Err(Error::new(-213).with(format!("{name} is running")));
         }
         let order = CaptureOrder {

@@ -101,13 +101,13 @@ fn reset<'a>(context: &'a mut Context, _: &'a Args<'_>) -> Waiting<'a> {
         let services = context.services.clone();
         services.jobs.abort_all();
         cancel_completion(context);
+        if let Some(camera) = &services.camera {
+            camera.reset();
+        }
         for job in services.jobs.unfinished() {
             job.over().await;
         }
-        match &services.camera {
-            Some(camera) => Ok(camera.reset().await?),
-            None => Ok(()),
-        }
+        Ok(())
     })
 }
 
@@ -158,8 +158,6 @@ fn stb(context: &mut Context, _: &Args<'_>) -> Result<(), Error> {
 fn opc(context: &mut Context, _: &Args<'_>) -> Result<(), Error> {
     let session = context.session.clone();
     session.status.borrow_mut().request_operation_complete();
-    session.completion.set(session.completion.get() + 1);
-    let asked = session.completion.get();
     let jobs = session.pending_jobs();
     if jobs.is_empty() {
         session.status.borrow_mut().operations_ended();
@@ -168,13 +166,13 @@ fn opc(context: &mut Context, _: &Args<'_>) -> Result<(), Error> {
     let weak = std::rc::Rc::downgrade(&session);
     let watch = async move {
         all_over(&jobs).await;
-        if let Some(session) = weak.upgrade()
-            && session.completion.get() == asked
-        {
+        if let Some(session) = weak.upgrade() {
             session.status.borrow_mut().operations_ended();
         }
     };
-    context.services.executor.spawn(watch).detach();
+    // One watcher a connection, however often it asks: the newest sees all operations of the older ones.
+    let watcher = context.services.executor.spawn(watch);
+    session.completion.replace(Some(watcher));
     Ok(())
 }
 
@@ -215,8 +213,7 @@ fn options(context: &mut Context, _: &Args<'_>) -> Result<(), Error> {
 
 /// A `*OPC` that waits is forgotten.
 fn cancel_completion(context: &Context) {
-    let completion = &context.session.completion;
-    completion.set(completion.get() + 1);
+    context.session.completion.replace(None);
 }
 
 async fn all_over(jobs: &[Job]) {

@@ -22,8 +22,8 @@ const ARCHIVE: &[Param] = &[
     Param::new("suppress_parents", Kind::Bool),
 ];
 
-/// Archives written at a time; each takes threads and disk.
-const ARCHIVES: u32 = 4;
+/// A definite-length block has nine digits for its length.
+const BLOCK_LIMIT: u64 = 999_999_999;
 
 pub(super) const ROWS: &[Row] = &[
     store_row(
@@ -90,6 +90,11 @@ fn catalog<'a>(context: &'a mut Context, _: &'a Args<'_>) -> Waiting<'a> {
                 entry.size
             ));
         }
+        if catalog.omitted > 0 {
+            let error =
+                Error::new(-223).with(format!("{} more files are not listed", catalog.omitted));
+            context.session.status.borrow_mut().error(error);
+        }
         Ok(())
     })
 }
@@ -102,6 +107,13 @@ fn data<'a>(context: &'a mut Context, args: &'a Args<'_>) -> Waiting<'a> {
             .pool
             .run(move || disk.open_file(&name))
             .await??;
+        if file.size > BLOCK_LIMIT {
+            let detail = format!(
+                "{} bytes, a block has at most {BLOCK_LIMIT}: fetch it by scp",
+                file.size
+            );
+            return Err(Error::new(-223).with(detail));
+        }
         context.reply.block_header(file.size);
         context.tail = Some(Tail::File(file));
         Ok(())
@@ -150,7 +162,7 @@ fn archive<'a>(context: &'a mut Context, args: &'a Args<'_>) -> Waiting<'a> {
             multicore: args.bool(3),
             suppress_parents: args.bool(4),
         };
-        let job = start_archive(&context.services, args.text(0), args.text(1), options)?;
+        let job = start_archive(&context.services, args.text(0), args.text(1), options);
         adopt(context, &job);
         Ok(())
     })
@@ -162,25 +174,20 @@ pub(in crate::server) fn start_archive(
     folder: &str,
     file: &str,
     options: ArchiveOptions,
-) -> Result<Job, Error> {
-    if services.archives.get() >= ARCHIVES {
-        return Err(Error::new(-213).with(format!("{ARCHIVES} archives are being written")));
-    }
+) -> Job {
     let job = services.jobs.enter(format!("archive {file}"));
     let services = services.clone();
     let running = job.clone();
     let executor = services.executor.clone();
     let (folder, file) = (folder.to_owned(), file.to_owned());
     let work = async move {
-        services.archives.set(services.archives.get() + 1);
         let _archiving = services.conditions.raise(Condition::Archiving);
         running.begin();
         let result = write_archive(&services, &running, folder, file, options).await;
-        services.archives.set(services.archives.get() - 1);
         running.finish(result);
     };
     executor.spawn(work).detach();
-    Ok(job)
+    job
 }
 
 async fn write_archive(
@@ -191,16 +198,17 @@ async fn write_archive(
     options: ArchiveOptions,
 ) -> Result<(), Failure> {
     let (disk, progress) = (services.ramdisk.clone(), job.progress());
+    let shutdown = services.shutdown.clone();
     let work = move || {
         create_archive(&disk, &folder, &file, options, &mut |at| {
             progress.set(at.bytes_done as f64 / at.bytes_total.max(1) as f64);
-            match progress.is_aborted() {
+            match progress.is_aborted() || shutdown.is_given() {
                 true => ControlFlow::Break(()),
                 false => ControlFlow::Continue(()),
             }
         })
     };
-    match services.pool.run(work).await? {
+    match services.archives.run(work).await? {
         Ok(_) => Ok(()),
         Err(error) if job.is_aborted() => Err(Failure::from_error(FailureKind::Aborted, &error)),
         Err(error) => Err(Failure::from_error(error.kind(), &error)),

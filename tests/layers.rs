@@ -1,0 +1,432 @@
+//! Who may know whom: the rules of the architecture, checked against every path the source names.
+
+#[path = "layers/source.rs"]
+mod source;
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::Path;
+
+use source::scan;
+
+/// Each top-level module and the others it may name. What is not here is not allowed; a new module gets its line.
+const EDGES: &[(&str, &[&str])] = &[
+    // Bytes and plain values: nothing of the station.
+    ("scpi", &[]),
+    ("raw", &[]),
+    // Common ground.
+    ("base", &[]),
+    // Two halves of one thing: a profile is a document like the configuration, and the configuration stands on it.
+    ("board", &["config"]),
+    // It warns of paths that no legacy reply can hold.
+    ("config", &["board", "scpi"]),
+    ("bus", &["base"]),
+    // Records and files, no instrument.
+    ("store", &["base"]),
+    // Instruments never know each other.
+    ("camera", &["base", "raw", "store"]),
+    ("tcam", &["base"]),
+    ("opcn3", &["base"]),
+    ("usbiss", &["base"]),
+    ("msp1000", &["base"]),
+    ("bitscope", &["base"]),
+    // Actor handles, the text protocol and the common ground.
+    (
+        "server",
+        &[
+            "base", "scpi", "raw", "store", "camera", "tcam", "opcn3", "msp1000", "bitscope",
+        ],
+    ),
+    ("app", ANY),
+    ("cli", ANY),
+];
+
+/// The wiring and the command line may name everything.
+const ANY: &[&str] = &["*"];
+
+/// Modules that nobody may name, but for these.
+const PRIVATE: &[(&str, &[&str])] = &[("app", &["cli", "main"]), ("cli", &["main"])];
+
+/// Paths that only some modules may name: those below the prefixes given.
+const RESERVED: &[(&str, &[&str])] = &[
+    ("rppal", &["bus"]),
+    ("spidev", &["bus"]),
+    ("linux_embedded_hal", &["bus"]),
+    ("tokio_serial", &["bus"]),
+    ("async_compat", &["bus"]),
+    ("tokio", &[]),
+    ("libcamera", &["camera::libcamera"]),
+    ("rusqlite", &["store"]),
+    // `sim` never uses a driver, nor the actor above it: both sides share the codec alone.
+    ("crate::tcam::driver", &["tcam::actor", "tcam::driver"]),
+    ("crate::opcn3::driver", &["opcn3::actor", "opcn3::driver"]),
+    (
+        "crate::usbiss::driver",
+        &["usbiss::actor", "usbiss::driver"],
+    ),
+    (
+        "crate::msp1000::driver",
+        &["msp1000::actor", "msp1000::driver"],
+    ),
+    (
+        "crate::bitscope::driver",
+        &["bitscope::actor", "bitscope::driver"],
+    ),
+];
+
+/// No sockets, files, clocks, tasks, processes or environment.
+const WORLD: &[&str] = &[
+    "std::net",
+    "std::fs",
+    "std::thread",
+    "std::process",
+    "std::env",
+    "std::os",
+    "std::time::Instant",
+    "std::time::SystemTime",
+    "std::sync::mpsc",
+    "std::future",
+    "std::io::stdin",
+    "std::io::stdout",
+    "std::io::stderr",
+    "smol",
+    "futures_lite",
+    "async_io",
+    "async_signal",
+    "rustix",
+    "libc",
+    "tracing",
+    "jiff::Zoned",
+    "jiff::Timestamp::now",
+    "tempfile",
+];
+
+/// Modules of bytes and plain values, with what else they are forbidden. A codec named `proto` is one as well.
+const PURE: &[(&str, &[&str])] = &[
+    (
+        "scpi",
+        &["std::io::Read", "std::io::BufRead", "std::io::Seek"],
+    ),
+    ("raw", &["std::io::Read", "std::io::BufRead"]),
+];
+
+/// Where `unsafe` may stand.
+const UNSAFE: &[&str] = &["raw::kernels", "bus", "camera::libcamera"];
+
+/// A file of `src`, by the path of its module below `crate`.
+struct File {
+    name: String,
+    module: Vec<String>,
+    text: String,
+}
+
+fn files(folder: &Path, module: &[String], found: &mut Vec<File>) {
+    let mut entries: Vec<_> = fs::read_dir(folder)
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .collect();
+    entries.sort();
+    for path in entries {
+        let stem = path.file_stem().unwrap().to_str().unwrap().to_owned();
+        let mut inner = module.to_vec();
+        if path.is_dir() {
+            inner.push(stem);
+            files(&path, &inner, found);
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            // `mod.rs` and `lib.rs` are their folder's own module.
+            if !["mod", "lib"].contains(&stem.as_str()) {
+                inner.push(stem);
+            }
+            let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+            let name = path.strip_prefix(root).unwrap().display().to_string();
+            let text = fs::read_to_string(&path).unwrap();
+            found.push(File {
+                name,
+                module: inner,
+                text,
+            });
+        }
+    }
+}
+
+/// Whether `path` is `prefix` or lies below it.
+fn below(path: &str, prefix: &str) -> bool {
+    path.strip_prefix(prefix)
+        .is_some_and(|rest| rest.is_empty() || rest.starts_with("::"))
+}
+
+/// Whether a path names what is forbidden, or a glob brings it into scope.
+fn reaches(path: &str, forbidden: &str) -> bool {
+    let opened = path.strip_suffix("::*");
+    below(path, forbidden) || opened.is_some_and(|opened| below(forbidden, opened))
+}
+
+/// What is wrong with a file: line and rule.
+fn violations(
+    text: &str,
+    module: &[String],
+    modules: &BTreeSet<Vec<String>>,
+) -> Vec<(usize, String)> {
+    let (named, unsafe_lines) = scan(text, module, modules);
+    let here = module.join("::");
+    let top = module.first().map_or("lib", String::as_str);
+    let mut wrong = vec![];
+    for named in &named {
+        let path = named.path.join("::");
+        let mut forbid = |rule: String| wrong.push((named.line, format!("{path}: {rule}")));
+        if named.path[0] == "crate" {
+            match named.path.get(1).map(String::as_str) {
+                None | Some("*") if top != "lib" => {
+                    forbid("brings the whole crate into scope".into())
+                }
+                Some(to) => edge(top, to).into_iter().for_each(&mut forbid),
+                None => {}
+            }
+        }
+        for (reserved, users) in RESERVED {
+            if below(&path, reserved) && !users.iter().any(|user| below(&here, user)) {
+                forbid(format!("{reserved} belongs to {users:?}"));
+            }
+        }
+        for forbidden in forbidden_world(module) {
+            if reaches(&path, forbidden) {
+                forbid(format!(
+                    "{here} knows bytes and plain values, not {forbidden}"
+                ));
+            }
+        }
+    }
+    for line in unsafe_lines {
+        if !UNSAFE.iter().any(|place| below(&here, place)) {
+            wrong.push((line, format!("unsafe code belongs to {UNSAFE:?}")));
+        }
+    }
+    wrong
+}
+
+/// The rule that an edge breaks.
+fn edge(from: &str, to: &str) -> Option<String> {
+    let known = |name: &str| EDGES.iter().find(|(module, _)| *module == name);
+    if from == to || known(to).is_none() || from == "lib" {
+        // The last case names a public item of the crate root; there is none but modules.
+        return None;
+    }
+    if let Some((_, users)) = PRIVATE.iter().find(|(module, _)| *module == to) {
+        return (!users.contains(&from)).then(|| format!("only {users:?} may name {to}"));
+    }
+    match known(from) {
+        None if from == "main" => Some("main names cli alone".into()),
+        None => Some(format!("{from} has no line in EDGES of tests/layers.rs")),
+        Some((_, to_any)) if *to_any == ANY => None,
+        Some((_, allowed)) => {
+            (!allowed.contains(&to)).then(|| format!("{from} may name {allowed:?}, not {to}"))
+        }
+    }
+}
+
+fn forbidden_world(module: &[String]) -> Vec<&'static str> {
+    let top = module.first().map_or("", String::as_str);
+    let more = PURE
+        .iter()
+        .find(|(pure, _)| *pure == top)
+        .map(|(_, more)| *more);
+    let codec = module.iter().any(|name| name == "proto").then_some(&[][..]);
+    match more.or(codec) {
+        Some(more) => WORLD.iter().chain(more).copied().collect(),
+        None => vec![],
+    }
+}
+
+#[test]
+fn the_source_keeps_to_its_layers() {
+    let src = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let mut found = vec![];
+    files(&src, &[], &mut found);
+    assert!(found.len() > 60, "{} files", found.len());
+    let modules: BTreeSet<Vec<String>> = found.iter().map(|file| file.module.clone()).collect();
+    let mut wrong = vec![];
+    for file in &found {
+        if let Some(top) = file.module.first()
+            && top != "main"
+            && !EDGES.iter().any(|(module, _)| module == top)
+        {
+            wrong.push(format!("{}: {top} has no line in EDGES", file.name));
+        }
+        for (line, rule) in violations(&file.text, &file.module, &modules) {
+            wrong.push(format!("{}:{line}: {rule}", file.name));
+        }
+    }
+    assert!(wrong.is_empty(), "\n{}", wrong.join("\n"));
+}
+
+fn path(text: &str) -> Vec<String> {
+    text.split("::").map(str::to_owned).collect()
+}
+
+/// The paths of a small sample as `line path`.
+fn named(text: &str, module: &str, modules: &[&str]) -> Vec<String> {
+    let modules = modules.iter().map(|module| path(module)).collect();
+    let (named, _) = scan(text, &path(module), &modules);
+    named
+        .iter()
+        .map(|named| format!("{} {}", named.line, named.path.join("::")))
+        .collect()
+}
+
+#[test]
+fn the_scanner_sees_paths_wherever_they_stand() {
+    let sample = r####"//! use crate::comment;
+use std::{fs::{self, File}, net as wire, time::{Duration, Instant as Now}};
+pub(crate) use super::{actor::Actor, super::store::*};
+/* crate::a /* crate::b */ crate::c */
+fn run(text: &'static str) -> impl Sized + use<'static> {
+    let _ = "crate::text \" crate::more"; let _ = r#"crate::raw " crate::raw"#; let _ = b'"'; let _ = '"'; let _ = '\'';
+    crate::camera::Camera::new(self::inner::x, text.bus::<u8>(), <u8 as crate::base::Own>::tail());
+    let r#type = codec::decode(::spidev::open());
+}
+mod tests {
+    use super::*;
+    mod deep { fn f() { super::super::super::raw::g() } }
+}
+fn after() { super::link::h() }
+"####;
+    assert_eq!(
+        named(sample, "camera::sim", &["camera::sim::codec", "camera"]),
+        [
+            "2 std::fs",
+            "2 std::fs::File",
+            "2 std::net",
+            "2 std::time::Duration",
+            "2 std::time::Instant",
+            "3 crate::camera::actor::Actor",
+            "3 crate::store::*",
+            "7 crate::camera::Camera::new",
+            "7 crate::camera::sim::inner::x",
+            "7 crate::base::Own",
+            "8 crate::camera::sim::codec::decode",
+            "8 spidev::open",
+            "11 crate::camera::sim::*",
+            "12 crate::camera::raw::g",
+            "14 crate::camera::link::h",
+        ]
+    );
+}
+
+#[test]
+fn each_rule_catches_what_it_is_for() {
+    let rules = |text: &str, module: &str| -> Vec<String> {
+        let wrong = violations(text, &path(module), &BTreeSet::new());
+        wrong
+            .into_iter()
+            .map(|(line, rule)| format!("{line} {rule}"))
+            .collect()
+    };
+    for (text, module, rule) in [
+        (
+            "\nuse crate::{base::{clock}, store};",
+            "scpi::tree",
+            "2 crate::base::clock",
+        ),
+        (
+            "fn f() { crate::tcam::x() }",
+            "camera::sim",
+            "camera may name",
+        ),
+        (
+            "use super::super::bitscope;",
+            "msp1000::actor",
+            "msp1000 may name",
+        ),
+        (
+            "fn f(x: crate::camera::Camera) {}",
+            "store::folder",
+            "store may name",
+        ),
+        (
+            "use crate::app::serve;",
+            "server::session",
+            "only [\"cli\", \"main\"] may name app",
+        ),
+        ("use crate as everything;", "camera::sim", "whole crate"),
+        ("use super::super::*;", "camera::sim", "whole crate"),
+        ("use outpost::app;", "store", "only"),
+        (
+            "let x = rppal::gpio::Gpio::new();",
+            "camera::actor",
+            "rppal belongs to",
+        ),
+        (
+            "use libcamera::camera::Camera;",
+            "camera::backend",
+            "libcamera belongs to",
+        ),
+        ("use {tokio::net};", "server::listener", "tokio belongs to"),
+        (
+            "use super::driver::Driver;",
+            "tcam::sim",
+            "crate::tcam::driver belongs to",
+        ),
+        (
+            "use std::time; fn f() { time::Instant::now() }",
+            "scpi::status",
+            "std::time::Instant",
+        ),
+        ("use std::*;", "raw::layout", "std::fs"),
+        (
+            "use std::io as i; fn f(x: impl i::Read) {}",
+            "raw::formats::png",
+            "std::io::Read",
+        ),
+        ("fn f() { std::fs::read(p) }", "opcn3::proto", "std::fs"),
+        (
+            "use crate::base::clock as c; fn f() { c::now() }",
+            "scpi::reply",
+            "crate::base::clock::now",
+        ),
+        (
+            "fn f() { unsafe { g() } }",
+            "camera::link",
+            "unsafe code belongs",
+        ),
+        (
+            "#![allow(unsafe_code)]",
+            "store::folder",
+            "unsafe code belongs",
+        ),
+    ] {
+        let wrong = rules(text, module);
+        assert!(
+            wrong.iter().any(|wrong| wrong.contains(rule)),
+            "{module}: {text}: {wrong:?}"
+        );
+    }
+    for (text, module) in [
+        (
+            "use std::time::Duration; use std::io::{Write, Seek};",
+            "raw::formats::npy",
+        ),
+        (
+            "use crate::{base::clock::Clock, raw::Mode, store::RamDisk}; use super::link;",
+            "camera::actor",
+        ),
+        (
+            "use rppal::gpio; #![allow(unsafe_code)] unsafe {}",
+            "bus::gpio",
+        ),
+        (
+            "use crate::{camera::Camera, scpi::Error, raw, store, base};",
+            "server::commands::camera",
+        ),
+        ("fn main() { outpost::cli::main() }", "main"),
+        (
+            "// unsafe, crate::app\nconst X: &str = \"unsafe crate::app\";",
+            "scpi",
+        ),
+    ] {
+        assert_eq!(
+            rules(text, module),
+            Vec::<String>::new(),
+            "{module}: {text}"
+        );
+    }
+}
