@@ -265,7 +265,7 @@ pub enum CciError {
 /// # Errors
 /// [`CciError::TooLong`] above [`MAX_WORDS`], [`CciError::Data`] if it is not base64 of whole words.
 pub fn words_from_base64(text: &str) -> Result<Vec<u16>, CciError> {
-    // Firmware 3.2 returns more than it can exchange if it is asked to, with stale data: it is no use.
+    // Asked for more than it can exchange, firmware 3.2 returns stale data, which is no use.
     if text.len() > STANDARD.encoded_length(MAX_WORDS * 2) {
         let got = STANDARD.estimated_decoded_length(text.len()) / 2;
         return Err(CciError::TooLong { got });
@@ -274,8 +274,9 @@ pub fn words_from_base64(text: &str) -> Result<Vec<u16>, CciError> {
         .decode_to_vec(text.as_bytes())
         .map_err(|_| CciError::Data)?;
     let (pairs, rest) = bytes.as_chunks();
-    match rest {
-        [] => Ok(pairs.iter().map(|&pair| u16::from_le_bytes(pair)).collect()),
+    match (pairs.len(), rest) {
+        (0..=MAX_WORDS, []) => Ok(pairs.iter().map(|&pair| u16::from_le_bytes(pair)).collect()),
+        (got, []) => Err(CciError::TooLong { got }),
         _ => Err(CciError::Data),
     }
 }
