@@ -6,7 +6,7 @@
 //! ```
 //! The slave end is raw (no echo, no translation) and kept open here too: without it the master would fail with EIO
 //! whenever no driver has the port, and the raw settings would be lost. A UART that nobody listens to goes on sending;
-//! this one takes bytes until the kernel's buffer is full, then a write waits until somebody reads.
+//! this one takes about 13 KB that nobody reads, then a write waits.
 
 use std::fs::File;
 use std::io;

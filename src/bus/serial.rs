@@ -26,9 +26,6 @@ use tokio_serial::{ClearBuffer, SerialPort, SerialPortBuilder, SerialStream};
 
 use crate::base::error::Kind;
 
-/// Most bytes that draining reads: a device that never stops talking must not hold its driver up.
-const DRAIN_LIMIT: usize = 64 * 1024;
-
 /// Why a serial port cannot be opened.
 #[derive(Debug, thiserror::Error)]
 pub enum SerialError {
@@ -136,11 +133,9 @@ impl AsyncSerial {
     ///
     /// # Errors
     /// `NotConnected` when the device is gone.
-    pub fn drain(&mut self) -> io::Result<()> {
-        let port = self.stream.get_mut();
-        port.clear(ClearBuffer::Input)
-            .map_err(|error| explain(&self.path, error.into()))?;
-        discard(|buffer| port.try_read(buffer)).map_err(|error| explain(&self.path, error))
+    pub fn drain(&self) -> io::Result<()> {
+        let cleared = self.stream.get_ref().clear(ClearBuffer::Input);
+        cleared.map_err(|error| explain(&self.path, error.into()))
     }
 }
 
@@ -232,15 +227,9 @@ impl NativeSerial {
     ///
     /// # Errors
     /// `NotConnected` when the device is gone.
-    pub fn drain(&mut self) -> io::Result<()> {
-        let port = &mut self.port;
-        port.clear(ClearBuffer::Input)
-            .map_err(|error| explain(&self.path, error.into()))?;
-        discard(|buffer| match port.bytes_to_read()? {
-            0 => Err(io::ErrorKind::WouldBlock.into()),
-            _ => port.read(buffer),
-        })
-        .map_err(|error| explain(&self.path, error))
+    pub fn drain(&self) -> io::Result<()> {
+        let cleared = self.port.clear(ClearBuffer::Input);
+        cleared.map_err(|error| explain(&self.path, error.into()))
     }
 }
 
@@ -278,22 +267,6 @@ fn settings(path: &Path, baud: u32) -> SerialPortBuilder {
 fn is_something_else(path: &Path) -> bool {
     let flags = OFlags::RDONLY | OFlags::NOCTTY | OFlags::NONBLOCK | OFlags::CLOEXEC;
     rustix::fs::open(path, flags, Mode::empty()).is_ok_and(|file| !rustix::termios::isatty(file))
-}
-
-/// Reads until nothing is left, or the limit.
-fn discard(mut read: impl FnMut(&mut [u8]) -> io::Result<usize>) -> io::Result<()> {
-    let mut buffer = [0; 1024];
-    let mut discarded = 0;
-    while discarded < DRAIN_LIMIT {
-        match read(&mut buffer) {
-            Ok(0) => return Err(Errno::IO.into()),
-            Ok(count) => discarded += count,
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(error),
-        }
-    }
-    Ok(())
 }
 
 /// A serial port has no end of file: nothing read means that the other end is gone.

@@ -1,20 +1,20 @@
-//! Serial ports on pseudo-terminals, SPI devices in memory, and the texts that tell a user what to do.
+//! Both openers against pseudo-terminals, from the first byte to the unplugging.
 
 use std::fs;
-use std::io::{self, ErrorKind, Read, Write};
+use std::io::{ErrorKind, Read, Write};
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::Duration;
 
-use embedded_hal::spi::{Operation, SpiDevice};
 use futures_lite::future::{self, block_on};
 use futures_lite::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
-use outpost::base::error::{Failure, Kind};
+use outpost::base::error::Kind;
 use outpost::bus::pty::{Pty, PtyError};
 use outpost::bus::serial::{self, AsyncSerial, NativeSerial, SerialError};
-use outpost::bus::spi::{self, MemorySpi, SpiError, SpiLink};
 use rustix::thread::CapabilitySet;
+
+use crate::{pattern, text};
 
 /// Far longer than anything here takes: a test that meets it has failed.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -27,13 +27,6 @@ async fn opened(path: &Path) -> AsyncSerial {
     serial::open_async(path, 230_400).await.unwrap()
 }
 
-/// Bytes that neither repeat within a kernel buffer's size nor miss any value a terminal could tamper with.
-fn pattern(length: usize) -> Vec<u8> {
-    (0..length)
-        .map(|i| (i ^ (i >> 8) ^ (i >> 15)) as u8)
-        .collect()
-}
-
 /// Every value, so that echo, translation of line ends or signals would show.
 fn every_byte() -> Vec<u8> {
     (0..=255).collect()
@@ -43,11 +36,6 @@ async fn echo(device: &mut Pty, length: usize) {
     let mut bytes = vec![0; length];
     device.read_exact(&mut bytes).await.unwrap();
     device.write_all(&bytes).await.unwrap();
-}
-
-/// The error's text with its causes, as a user meets it.
-fn text(error: &dyn std::error::Error) -> String {
-    Failure::from_error(Kind::Internal, error).message
 }
 
 #[test]
@@ -222,28 +210,27 @@ fn a_driver_that_was_killed_does_not_lock_its_successor_out() {
 }
 
 #[test]
-fn draining_throws_away_what_came_before() {
+fn draining_throws_away_all_that_came_before() {
     block_on(async {
         let mut device = Pty::open(None).unwrap();
+        // More than the line discipline's 4096 bytes: the rest waits in the kernel's queue before it.
+        let stale = pattern(8 * 1024);
+        let mut fresh = [0; 5];
+
+        device.write_all(&stale).await.unwrap();
         let mut port = opened(device.path()).await;
-        let mut first = [0];
-        device.write_all(b"?stale answer").await.unwrap();
-        // Once the first byte is here the others, written with it, are too.
-        port.read_exact(&mut first).await.unwrap();
         port.drain().unwrap();
         device.write_all(b"fresh").await.unwrap();
-        let mut fresh = [0; 5];
         port.read_exact(&mut fresh).await.unwrap();
         assert_eq!(&fresh, b"fresh");
         drop(port);
 
+        device.write_all(&stale).await.unwrap();
         let mut port = native(device.path());
-        device.write_all(b"?stale answer").await.unwrap();
-        port.read_exact(&mut first).unwrap();
         port.drain().unwrap();
-        device.write_all(b"fresh").await.unwrap();
+        device.write_all(b"clean").await.unwrap();
         port.read_exact(&mut fresh).unwrap();
-        assert_eq!(&fresh, b"fresh");
+        assert_eq!(&fresh, b"clean");
     });
 }
 
@@ -430,156 +417,5 @@ fn a_port_that_cannot_be_opened_tells_why() {
     assert_eq!(
         refused.to_string(),
         "no permission to open serial port /dev/ttyAMA0: add the user to the group dialout"
-    );
-}
-
-#[test]
-fn an_image_is_read_whole_in_one_transaction() {
-    let image = pattern(51_988);
-    let armed = image.clone();
-    let mut calls = 0;
-    let mut link = SpiLink::Memory(MemorySpi::new(move |clocked| {
-        calls += 1;
-        assert_eq!(calls, 1, "chip-select fell twice");
-        assert!(clocked.iter().all(|&byte| byte == 0));
-        clocked.copy_from_slice(&armed);
-        Ok(())
-    }));
-    let mut read = vec![0xAA; image.len()];
-    link.read(&mut read).unwrap();
-    assert!(read == image);
-}
-
-#[test]
-fn operations_of_a_transaction_are_one_stretch_of_clocks() {
-    let seen = std::sync::Arc::new(std::sync::Mutex::new(Vec::new()));
-    let mut link = SpiLink::Memory(MemorySpi::new({
-        let seen = seen.clone();
-        move |clocked| {
-            seen.lock().unwrap().push(clocked.to_vec());
-            for (position, byte) in clocked.iter_mut().enumerate() {
-                *byte = 100 + position as u8;
-            }
-            Ok(())
-        }
-    }));
-    let (mut read, mut long, mut short, mut in_place) = ([0; 2], [0; 3], [0; 1], [7, 8]);
-    link.transaction(&mut [
-        Operation::Write(&[1, 2]),
-        Operation::DelayNs(1_000),
-        Operation::Read(&mut read),
-        Operation::Transfer(&mut long, &[3]),
-        Operation::Transfer(&mut short, &[4, 5, 6]),
-        Operation::TransferInPlace(&mut in_place),
-    ])
-    .unwrap();
-    assert_eq!(
-        *seen.lock().unwrap(),
-        [vec![1, 2, 0, 0, 3, 0, 0, 4, 5, 6, 7, 8]]
-    );
-    assert_eq!(read, [102, 103]);
-    assert_eq!(long, [104, 105, 106]);
-    assert_eq!(short, [107]);
-    assert_eq!(in_place, [110, 111]);
-
-    link.transfer_in_place(&mut in_place).unwrap();
-    assert_eq!(in_place, [100, 101]);
-    assert_eq!(seen.lock().unwrap()[1], [110, 111]);
-}
-
-#[test]
-fn a_simulated_device_can_fail() {
-    let mut link = SpiLink::Memory(MemorySpi::new(|_| Err(io::Error::other("MISO is stuck"))));
-    let error = link.read(&mut [0; 4]).unwrap_err();
-    assert_eq!(
-        text(&error),
-        "the simulated SPI device failed in a transaction of 4 bytes: MISO is stuck"
-    );
-    assert_eq!(error.failure_kind(), Kind::Hardware);
-}
-
-#[test]
-fn too_small_a_buffer_is_told_with_the_cure() {
-    let folder = tempfile::tempdir().unwrap();
-    let parameter = folder.path().join("bufsiz");
-    let check = |content: &str, needed| {
-        fs::write(&parameter, content).unwrap();
-        spi::check_bufsiz(&parameter, needed)
-    };
-    check("65536\n", 54_272).unwrap();
-    check("54272\n", 54_272).unwrap();
-
-    let error = check("4096\n", 54_272).unwrap_err();
-    assert_eq!(
-        error.to_string(),
-        "spidev's buffer holds 4096 bytes, 54272 are needed: put spidev.bufsiz=65536 in cmdline.txt, \
-         or `options spidev bufsiz=65536` in /etc/modprobe.d/spidev.conf, and restart"
-    );
-    let error = check("54271\n", 54_272).unwrap_err();
-    assert!(matches!(
-        error,
-        SpiError::Bufsiz {
-            bufsiz: 54_271,
-            needed: 54_272
-        }
-    ));
-    let error = check("65536\n", 65_537).unwrap_err();
-    assert!(
-        error.to_string().contains("spidev.bufsiz=131072 "),
-        "{error}"
-    );
-
-    let error = check("plenty\n", 1).unwrap_err();
-    assert!(
-        text(&error).ends_with("invalid digit found in string"),
-        "{error:?}"
-    );
-    fs::remove_file(&parameter).unwrap();
-    let error = spi::check_bufsiz(&parameter, 1).unwrap_err();
-    assert_eq!(error.failure_kind(), Kind::Absent);
-    assert_eq!(
-        text(&error),
-        format!(
-            "the size of spidev's buffer cannot be read from {}: put dtparam=spi=on in config.txt \
-             and restart: No such file or directory (os error 2)",
-            parameter.display()
-        )
-    );
-}
-
-#[test]
-fn an_spi_device_that_cannot_be_used_tells_why() {
-    let folder = tempfile::tempdir().unwrap();
-    let missing = folder.path().join("spidev0.0");
-    let error = SpiLink::open(&missing, 3, 7_000_000).unwrap_err();
-    assert_eq!(error.failure_kind(), Kind::Absent);
-    assert_eq!(
-        text(&error),
-        format!(
-            "SPI device {} does not exist: put dtparam=spi=on in config.txt and restart, or correct the path",
-            missing.display()
-        )
-    );
-    let error = SpiLink::open(Path::new("/dev/null"), 3, 7_000_000).unwrap_err();
-    assert_eq!(
-        text(&error),
-        "/dev/null cannot be set to SPI mode 3 at 7000000 Hz: Inappropriate ioctl for device (os error 25)"
-    );
-    let error = SpiLink::open(&missing, 4, 7_000_000).unwrap_err();
-    assert_eq!(
-        text(&error),
-        "SPI mode 4 does not exist: choose 0, 1, 2 or 3"
-    );
-    let too_long = SpiError::TooLong {
-        path: "/dev/spidev0.0".into(),
-        mode: 3,
-        hz: 7_000_000,
-        bytes: 51_988,
-    };
-    assert_eq!(
-        too_long.to_string(),
-        "/dev/spidev0.0 (mode 3, 7000000 Hz) refused a transaction of 51988 bytes as longer than spidev's \
-         buffer: put spidev.bufsiz=65536 in cmdline.txt, or `options spidev bufsiz=65536` in \
-         /etc/modprobe.d/spidev.conf, and restart"
     );
 }
