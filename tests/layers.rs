@@ -27,7 +27,7 @@ const EDGES: &[(&str, &[&str])] = &[
     ("camera", &["base", "raw", "store"]),
     ("tcam", &["base"]),
     ("opcn3", &["base"]),
-    ("usbiss", &["base"]),
+    ("usbiss", &["base", "bus"]),
     ("msp1000", &["base"]),
     ("bitscope", &["base"]),
     // Actor handles, the text protocol and the common ground.
@@ -59,11 +59,11 @@ const RESERVED: &[(&str, &[&str])] = &[
     ("rusqlite", &["store"]),
     // `sim` never uses a driver, nor the actor above it: both sides share the codec alone.
     ("crate::tcam::driver", &["tcam::actor", "tcam::driver"]),
-    ("crate::opcn3::driver", &["opcn3::actor", "opcn3::driver"]),
     (
-        "crate::usbiss::driver",
-        &["usbiss::actor", "usbiss::driver"],
+        "crate::opcn3::driver",
+        &["opcn3::actor", "opcn3::driver", "app", "cli"],
     ),
+    ("crate::usbiss::driver", &["usbiss::driver", "app", "cli"]),
     (
         "crate::msp1000::driver",
         &["msp1000::actor", "msp1000::driver"],
