@@ -7,3 +7,4 @@
 
 pub mod driver;
 pub mod proto;
+pub mod sim;
