@@ -198,8 +198,7 @@ fn wrong_usage_is_explained_and_exits_with_2() {
 #[test]
 fn commands_of_later_versions_say_so() {
     for arguments in [
-        &["sim", "tcam", "--listen", "127.0.0.1:0"][..],
-        &["opc", "recent", "5"],
+        &["opc", "recent", "5"][..],
         &["cloud", "register", "--pin=1"],
     ] {
         let text = format!(

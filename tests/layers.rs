@@ -25,7 +25,7 @@ const EDGES: &[(&str, &[&str])] = &[
     ("store", &["base"]),
     // Instruments never know each other.
     ("camera", &["base", "raw", "store"]),
-    ("tcam", &["base"]),
+    ("tcam", &["base", "bus"]),
     ("opcn3", &["base"]),
     ("usbiss", &["base", "bus"]),
     ("msp1000", &["base"]),

@@ -44,6 +44,8 @@ pub(super) struct Arguments {
     pub(super) words: Vec<String>,
     pub(super) help: bool,
     pub(super) version: bool,
+    /// What follows `sim`, for it to read.
+    pub(super) rest: Vec<OsString>,
     /// The subject of `outpost help`.
     pub(super) help_about: Option<Command>,
 }
@@ -78,8 +80,8 @@ impl Command {
         }
     }
 
-    /// Whether its own arguments are for a later version to read.
-    fn is_later(self) -> bool {
+    /// Whether it reads its own arguments, in this version or a later one.
+    fn reads_the_rest(self) -> bool {
         matches!(self, Command::Sim | Command::Opc | Command::Cloud)
     }
 
@@ -138,9 +140,15 @@ pub(super) fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Req
             Arg::Value(word) => {
                 let word = text(word).map_err(|text| usage(text, command))?;
                 arguments.take_word(word, &mut command)?;
-                if command.is_some_and(Command::is_later) {
+                if let Some(owner) = command.filter(|command| command.reads_the_rest()) {
                     let rest: Vec<OsString> = parser.raw_args().into_iter().flatten().collect();
-                    arguments.help |= rest.iter().any(|word| word == "--help" || word == "-h");
+                    // The help of `sim INSTRUMENT` is the instrument's own.
+                    let own = match owner {
+                        Command::Sim => &rest[..rest.len().min(1)],
+                        _ => &rest[..],
+                    };
+                    arguments.help |= own.iter().any(|word| word == "--help" || word == "-h");
+                    arguments.rest = rest;
                     break;
                 }
             }

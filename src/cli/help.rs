@@ -29,7 +29,7 @@ Commands:
   boards    list the board profiles and mark the one of this machine
   query     send SCPI messages to a running station and print the replies
   status    show the health of a running station, one line an instrument
-  sim       offer a simulated instrument to other software (not yet available)
+  sim       offer a simulated instrument to other software
   opc       test and read the particle counter (not yet available)
   cloud     batches and uploads of readings (not yet available)
   help      show the help of a command: outpost help query
@@ -142,8 +142,16 @@ Offer one simulated instrument to other software.
 
 Usage: outpost sim INSTRUMENT [FLAGS]
 
-Not available in this version. The simulated board has simulated instruments
-inside the station: outpost serve --board sim
+Instruments:
+  tcam             the tCam-Mini thermal camera, on TCP or on UART and SPI
+
+Flags:
+  -h, --help       show this text, or the help of the INSTRUMENT with its flags
+                   and faults: outpost sim tcam --help
+
+Prints one line for each port, then \"ready\", and runs until SIGTERM or Ctrl-C.
+The simulated board has the same instruments inside the station:
+outpost serve --board sim
 ";
 
 const OPC: &str = "\

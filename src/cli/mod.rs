@@ -7,6 +7,7 @@ mod client;
 mod help;
 mod query;
 mod serve;
+mod sim;
 mod status;
 mod target;
 
@@ -71,8 +72,9 @@ fn run(request: Request) -> Result<ExitCode, Failure> {
         Command::Boards => boards::run(&arguments),
         Command::Query => query::run(&arguments),
         Command::Status => status::run(&arguments),
+        Command::Sim => sim::run(&arguments),
         Command::Help => print(help::of(arguments.help_about)).map(|()| ExitCode::SUCCESS),
-        later @ (Command::Sim | Command::Opc | Command::Cloud) => Err(Failure::Failed(format!(
+        later @ (Command::Opc | Command::Cloud) => Err(Failure::Failed(format!(
             "{} is not available in this version",
             later.name()
         ))),
