@@ -1,8 +1,14 @@
 //! What the simulated unit does with commands (opc-n3.md 4, 8 and 12).
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use outpost::bus::spi::{MemorySpi, SpiLink};
+use outpost::opcn3::driver::OpcN3;
 use outpost::opcn3::proto::command::Pot;
 use outpost::opcn3::proto::{Command, Configuration, Power, Reply, SizeDistribution};
-use outpost::opcn3::sim::SimConfig;
+use outpost::opcn3::sim::{Counter, Faults, SimConfig};
 
 use crate::Station;
 
@@ -134,6 +140,43 @@ fn pots_and_gain_show_in_the_status() {
     assert_eq!((status.fan_pot, status.laser_pot), (200, 151));
     assert!(!status.gain_high && !status.gain_toggles);
     assert!(status.laser_dac_on && !status.laser_on);
+}
+
+#[test]
+fn a_fan_too_slow_to_turn_moves_no_air() {
+    let mut station = Station::new(SimConfig::default());
+    station.switch_on();
+    station.run(Command::Pot(Pot::Fan, 114)).unwrap();
+    station.wait(10);
+    let still = station.histogram();
+    assert_eq!((still.sample_flow_rate, still.total_count()), (0, 0));
+}
+
+#[test]
+fn the_same_driver_runs_on_a_native_port() {
+    let clock = Arc::new(AtomicU64::new(0));
+    let now = clock.clone();
+    let mut counter = Counter::new(SimConfig::default(), Faults::none(), Duration::ZERO);
+    let link = SpiLink::Memory(MemorySpi::new(move |words| {
+        for word in words {
+            let now = Duration::from_nanos(now.load(Ordering::SeqCst));
+            *word = counter.transfer(*word, now);
+        }
+        Ok(())
+    }));
+    let mut opc = OpcN3::new(link);
+    let wait = |time: Duration| {
+        clock.fetch_add(time.as_nanos() as u64, Ordering::SeqCst);
+    };
+    for command in [
+        Command::Power(Power::Fan(true)),
+        Command::Power(Power::Laser(true)),
+    ] {
+        assert_eq!(opc.run(&command, wait).unwrap(), Reply::Done);
+    }
+    wait(Duration::from_secs(10));
+    let reply = opc.run(&Command::Histogram, wait).unwrap();
+    assert!(matches!(reply, Reply::Histogram(histogram) if histogram.total_count() > 500));
 }
 
 #[test]

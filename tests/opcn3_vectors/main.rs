@@ -19,7 +19,7 @@ fn json(name: &str) -> Value {
 
 fn hex(text: &str) -> Vec<u8> {
     let text = text.trim();
-    assert!(text.len() % 2 == 0, "{text}");
+    assert!(text.len().is_multiple_of(2), "{text}");
     (0..text.len() / 2)
         .map(|index| u8::from_str_radix(&text[2 * index..][..2], 16).unwrap())
         .collect()

@@ -12,6 +12,8 @@ use crate::opcn3::proto::{
 
 /// 1/100 ml/s, with the fan on.
 const FLOW: u16 = 369;
+/// Below this value of its pot the fan does not turn.
+const SLOWEST_FAN: u8 = 115;
 const LASER_STATUS: u16 = 608;
 const WEAK_LASER_STATUS: u16 = 300;
 const INFORMATION: &str = "OPC-N3 Iss1.1 FirmwareVer=1.17a...........................BS";
@@ -171,13 +173,11 @@ impl Unit {
         let period = (elapsed * self.config.period_factor * 100.0).round();
         let seconds = std::mem::take(&mut self.counted).as_secs_f64();
         self.last_read = now;
-        let stuck = self.status.fan_on && self.faults.strike(Fault::FanStuck);
-        let flow = if self.status.fan_on && !stuck {
-            FLOW
-        } else {
-            0
-        };
-        let clean = stuck || !self.config.script.is_empty();
+        let turns = self.status.fan_on && self.status.fan_pot >= SLOWEST_FAN;
+        let turns = turns && !self.faults.strike(Fault::FanStuck);
+        let flow = if turns { FLOW } else { 0 };
+        // Whether the fan turned when the particles came is not remembered: only what it does at the reading counts.
+        let clean = self.status.fan_on && !turns || !self.config.script.is_empty();
         let volume_ml = match clean {
             true => 0.0,
             false => seconds * f64::from(FLOW) / 100.0,
