@@ -51,7 +51,9 @@ pub enum UsbIssError {
         module: u8,
     },
     /// It does not become an SPI master.
-    #[error("the USB-ISS refused SPI mode 1 with {code:?}: unplug it and plug it in again")]
+    #[error(
+        "the USB-ISS refused to become an SPI master ({code:?}): unplug it and plug it in again"
+    )]
     Refused {
         /// Its reason.
         code: ErrorCode,

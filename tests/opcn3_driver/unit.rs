@@ -5,8 +5,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use outpost::bus::spi::{MemorySpi, SpiLink};
-use outpost::opcn3::driver::OpcN3;
+use outpost::opcn3::driver::{OpcError, OpcN3, Progress};
 use outpost::opcn3::proto::command::Pot;
+use outpost::opcn3::proto::handshake::SILENCE;
 use outpost::opcn3::proto::{Command, Configuration, Power, Reply, SizeDistribution};
 use outpost::opcn3::sim::{Counter, Faults, SimConfig};
 
@@ -177,6 +178,26 @@ fn the_same_driver_runs_on_a_native_port() {
     wait(Duration::from_secs(10));
     let reply = opc.run(&Command::Histogram, wait).unwrap();
     assert!(matches!(reply, Reply::Histogram(histogram) if histogram.total_count() > 500));
+}
+
+#[test]
+fn a_byte_that_the_bus_lost_is_not_sent_again() {
+    let sent = Arc::new(AtomicU64::new(0));
+    let count = sent.clone();
+    let link = SpiLink::Memory(MemorySpi::new(move |words| {
+        words.fill([0x31, 0xf3][count.fetch_add(1, Ordering::SeqCst) as usize % 2]);
+        match count.load(Ordering::SeqCst) {
+            3 => Err(std::io::ErrorKind::Other.into()),
+            _ => Ok(()),
+        }
+    }));
+    let mut opc = OpcN3::new(link);
+    let failed = opc.run(&Command::Power(Power::Laser(true)), |_| {});
+    assert!(matches!(failed, Err(OpcError::Bus(_))), "{failed:?}");
+    assert_eq!(opc.advance().unwrap(), Progress::Wait(SILENCE));
+    opc.start(&Command::Status);
+    assert_eq!(opc.advance().unwrap(), Progress::Wait(SILENCE));
+    assert_eq!(sent.load(Ordering::SeqCst), 3);
 }
 
 #[test]

@@ -61,7 +61,7 @@ impl<E: std::error::Error + 'static> OpcError<E> {
 pub enum Progress {
     /// Leave the bus alone for at least this long, then call [`OpcN3::advance`] again.
     Wait(Duration),
-    /// The command is done. Starts no other by itself.
+    /// The command is done. Advancing again gives the same reply until the next command is started.
     Done(Reply),
 }
 
@@ -100,15 +100,21 @@ where
     /// Goes on with the command until it has to wait or is done. Does not allocate.
     ///
     /// # Errors
-    /// [`OpcError`]: the command is over. The reply is checked before any of it is returned.
+    /// [`OpcError`]: the command is over, start the next. The reply is checked before any of it is returned.
     pub fn advance(&mut self) -> Result<Progress, OpcError<S::Error>> {
         loop {
             match self.handshake.step() {
                 Step::Wait(time) => return Ok(Progress::Wait(time)),
                 Step::Send(byte) => {
                     self.unsettled = true;
-                    let answer = self.exchange(byte).map_err(OpcError::Bus)?;
-                    self.handshake.received(answer);
+                    match self.exchange(byte) {
+                        Ok(answer) => self.handshake.received(answer),
+                        Err(error) => {
+                            // Nobody knows whether the byte went out: it must not go out again.
+                            self.handshake = Handshake::after_trouble(&Command::CheckStatus);
+                            return Err(OpcError::Bus(error));
+                        }
+                    }
                 }
                 Step::Failed(error) => return Err(error.into()),
                 Step::Done => {
