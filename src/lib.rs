@@ -7,6 +7,8 @@
 //! | [`cli`] | the command line, one file a subcommand |
 //! | [`app`] | wiring: profile, storage, instruments, servers; start and stop order |
 //! | [`server`] | listeners, sessions, the command table, the FE-PyCam2 dialect |
+//! | [`opcn3`] | the particle counter: codec, driver, simulation |
+//! | [`usbiss`] | the USB bridge in front of it, as an SPI device |
 //! | [`camera`] | the HQ camera: backends, stream, capture plan, actor, image worker |
 //! | [`store`] | RAM disk, atomic files, catalog, archives |
 //! | [`board`], [`config`] | profiles and settings, each mistake with its place |
@@ -22,8 +24,10 @@ pub mod bus;
 pub mod camera;
 pub mod cli;
 pub mod config;
+pub mod opcn3;
 pub mod raw;
 pub mod scpi;
 pub mod server;
 pub mod store;
 pub mod tcam;
+pub mod usbiss;

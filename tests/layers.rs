@@ -27,7 +27,7 @@ const EDGES: &[(&str, &[&str])] = &[
     ("camera", &["base", "raw", "store"]),
     ("tcam", &["base", "bus"]),
     ("opcn3", &["base"]),
-    ("usbiss", &["base"]),
+    ("usbiss", &["base", "bus"]),
     ("msp1000", &["base"]),
     ("bitscope", &["base"]),
     // Actor handles, the text protocol and the common ground.
@@ -58,17 +58,20 @@ const RESERVED: &[(&str, &[&str])] = &[
     ("libcamera", &["camera::libcamera"]),
     ("rusqlite", &["store"]),
     // Drivers take what the wiring opened. A simulator stands behind a port of its own.
-    ("crate::bus", &["app", "bus", "cli", "tcam::sim::hardware"]),
+    (
+        "crate::bus",
+        &["app", "bus", "cli", "tcam::sim::hardware", "usbiss::sim"],
+    ),
     // `sim` never uses a driver, nor the actor above it: both sides share the codec alone.
     (
         "crate::tcam::driver",
         &["=tcam", "tcam::actor", "tcam::driver", "app"],
     ),
-    ("crate::opcn3::driver", &["opcn3::actor", "opcn3::driver"]),
     (
-        "crate::usbiss::driver",
-        &["usbiss::actor", "usbiss::driver"],
+        "crate::opcn3::driver",
+        &["opcn3::actor", "opcn3::driver", "app", "cli"],
     ),
+    ("crate::usbiss::driver", &["usbiss::driver", "app", "cli"]),
     (
         "crate::msp1000::driver",
         &["msp1000::actor", "msp1000::driver"],

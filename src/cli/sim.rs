@@ -1,5 +1,7 @@
 //! `outpost sim`: one simulated instrument for other software.
 
+mod opc;
+
 use std::ffi::OsString;
 use std::fmt::Write;
 use std::net::SocketAddr;
@@ -15,6 +17,7 @@ use lexopt::{Arg, ValueExt};
 use super::{Arguments, Failure, arguments, print};
 use crate::base::clock::Clock;
 use crate::base::error::{Failure as Explained, Kind};
+use crate::base::fault::FaultSpec;
 use crate::config::nearest;
 use crate::tcam::sim::{
     Config, FAULTS, Faults, Hardware, Interface, Network, Scene, SpiSocket, camera,
@@ -81,10 +84,11 @@ const FLAGS: [&str; 11] = [
 pub(super) fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
     match arguments.rest.split_first() {
         Some((instrument, flags)) if instrument == "tcam" => tcam(flags),
+        Some((instrument, flags)) if instrument == "opc-n3" => opc::run(flags),
         Some((other, _)) => {
             let shown = other.to_string_lossy();
             Err(usage(format!(
-                "there is no simulated instrument \"{}\": there is tcam",
+                "there is no simulated instrument \"{}\": there are tcam and opc-n3",
                 shown.escape_debug()
             )))
         }
@@ -100,16 +104,13 @@ fn tcam(flags: &[OsString]) -> Result<ExitCode, Failure> {
     let wrong = |text| Failure::Usage(format!("{text}\nTry 'outpost sim tcam --help'."));
     let options = Options::read(flags).map_err(wrong)?;
     if options.help {
-        return print(&help()).map(|()| ExitCode::SUCCESS);
+        return print(&help(TCAM, FAULTS)).map(|()| ExitCode::SUCCESS);
     }
-    // Another logger can only be there in tests, and then it is welcome.
-    let _ = tracing_subscriber::fmt()
-        .with_max_level(tracing::Level::INFO)
-        .with_writer(std::io::stderr)
-        .try_init();
+    log_to_standard_error();
     let faults = Faults::none();
     for fault in &options.faults {
-        set_fault(&faults, fault).map_err(wrong)?;
+        let set = |name: &str, n| faults.set(name, n).map_err(|error| error.to_string());
+        set_fault(fault, FAULTS, set).map_err(wrong)?;
     }
     let config = options.config()?;
     match (options.listen, options.uart, options.spi) {
@@ -125,33 +126,7 @@ fn tcam(flags: &[OsString]) -> Result<ExitCode, Failure> {
 impl Options {
     fn read(flags: &[OsString]) -> Result<Self, String> {
         let mut options = Self::default();
-        let mut parser = lexopt::Parser::from_args(flags);
-        while let Some(argument) = parser.next().map_err(|error| error.to_string())? {
-            let flag = match argument {
-                Arg::Short('h') | Arg::Long("help") => {
-                    options.help = true;
-                    continue;
-                }
-                Arg::Long(flag) => flag.to_owned(),
-                Arg::Short(letter) => return Err(format!("there is no flag -{letter}")),
-                Arg::Value(word) => {
-                    let shown = word.to_string_lossy();
-                    return Err(format!(
-                        "there is nothing to do with \"{}\"",
-                        shown.escape_debug()
-                    ));
-                }
-            };
-            if !FLAGS.contains(&flag.as_str()) {
-                let near = nearest(&flag, &FLAGS).map(|near| format!(", did you mean --{near}?"));
-                let near = near.unwrap_or_default();
-                return Err(format!("there is no flag --{}{near}", flag.escape_debug()));
-            }
-            let value = parser
-                .value()
-                .map_err(|_| format!("--{flag} needs a value"))?;
-            options.set(&flag, value)?;
-        }
+        options.help = read_flags(flags, &FLAGS, |flag, value| options.set(flag, value))?;
         Ok(options)
     }
 
@@ -190,6 +165,43 @@ impl Options {
     }
 }
 
+/// Hands each of the `known` flags with its value to `set`; tells whether help is wanted instead.
+fn read_flags(
+    flags: &[OsString],
+    known: &[&str],
+    mut set: impl FnMut(&str, OsString) -> Result<(), String>,
+) -> Result<bool, String> {
+    let mut help = false;
+    let mut parser = lexopt::Parser::from_args(flags);
+    while let Some(argument) = parser.next().map_err(|error| error.to_string())? {
+        let flag = match argument {
+            Arg::Short('h') | Arg::Long("help") => {
+                help = true;
+                continue;
+            }
+            Arg::Long(flag) => flag.to_owned(),
+            Arg::Short(letter) => return Err(format!("there is no flag -{letter}")),
+            Arg::Value(word) => {
+                let shown = word.to_string_lossy();
+                return Err(format!(
+                    "there is nothing to do with \"{}\"",
+                    shown.escape_debug()
+                ));
+            }
+        };
+        if !known.contains(&flag.as_str()) {
+            let near = nearest(&flag, known).map(|near| format!(", did you mean --{near}?"));
+            let near = near.unwrap_or_default();
+            return Err(format!("there is no flag --{}{near}", flag.escape_debug()));
+        }
+        let value = parser
+            .value()
+            .map_err(|_| format!("--{flag} needs a value"))?;
+        set(&flag, value)?;
+    }
+    Ok(help)
+}
+
 fn number<T: std::str::FromStr>(flag: &str, value: OsString, what: &str) -> Result<T, String> {
     let shown = value.to_string_lossy();
     shown
@@ -211,7 +223,12 @@ fn switch(flag: &str, value: OsString) -> Result<bool, String> {
     }
 }
 
-fn set_fault(faults: &Faults, text: &str) -> Result<(), String> {
+/// Takes `NAME[=N]` apart for `set`; names of `table` are proposed for one it does not know.
+fn set_fault(
+    text: &str,
+    table: &[FaultSpec],
+    set: impl FnOnce(&str, Option<u64>) -> Result<(), String>,
+) -> Result<(), String> {
     let (name, n) = match text.split_once('=') {
         Some((name, n)) => {
             let n = n
@@ -221,17 +238,17 @@ fn set_fault(faults: &Faults, text: &str) -> Result<(), String> {
         }
         None => (text, None),
     };
-    faults.set(name, n).map_err(|error| {
-        let names: Vec<&str> = FAULTS.iter().map(|fault| fault.name).collect();
+    set(name, n).map_err(|error| {
+        let names: Vec<&str> = table.iter().map(|fault| fault.name).collect();
         let near = nearest(name, &names).map(|near| format!(", did you mean {near}?"));
         format!("{error}{}", near.unwrap_or_default())
     })
 }
 
 /// The help text with the table of faults, words wrapped.
-fn help() -> String {
-    let mut text = TCAM.to_owned();
-    for fault in FAULTS {
+fn help(head: &str, faults: &[FaultSpec]) -> String {
+    let mut text = head.to_owned();
+    for fault in faults {
         let name = match fault.argument {
             "" => fault.name.to_owned(),
             "ms" => format!("{}[=MS]", fault.name),
@@ -286,6 +303,14 @@ fn serve_hardware(
     };
     block_on(or(stop, socket.serve(camera.spi_port())))
         .map_err(|error| Failure::Failed(format!("the SPI socket fails: {error}")))
+}
+
+fn log_to_standard_error() {
+    // Another logger can only be there in tests, and then it is welcome.
+    let _ = tracing_subscriber::fmt()
+        .with_max_level(tracing::Level::INFO)
+        .with_writer(std::io::stderr)
+        .try_init();
 }
 
 fn signals() -> Result<Signals, Failure> {
