@@ -1,4 +1,4 @@
-//! What Outpost keeps: picture files on the RAM disk and archives of them.
+//! What Outpost keeps: picture files on the RAM disk and archives of them, readings, and their way to the cloud.
 //!
 //! Everything here blocks on the file system and belongs on a worker thread or the blocking pool.
 //!
@@ -9,12 +9,14 @@
 //! | [`atomic`] | files that appear complete or not at all |
 //! | [`catalog`] | listing, reading and deleting stored files |
 //! | [`archive`] | tar and tar.gz of a folder |
+//! | [`readings`] | readings in SQLite, and the thread that owns it |
 
 pub mod archive;
 pub mod atomic;
 pub mod catalog;
 pub mod confine;
 pub mod ramdisk;
+pub mod readings;
 
 mod error;
 mod folder;
