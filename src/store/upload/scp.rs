@@ -113,10 +113,10 @@ impl OpenSsh {
     }
 
     fn command(&self, delivery: &Delivery<'_>) -> Command {
+        // Without -q, which would keep back ssh's own message about the host's key.
         let mut command = Command::new("scp");
         command
             .args([
-                "-q",
                 if self.mode == ScpMode::Legacy {
                     "-O"
                 } else {
