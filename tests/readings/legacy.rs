@@ -9,11 +9,7 @@ const RECENT: &str = "SELECT * FROM Readings ORDER BY rdg_no DESC LIMIT 10";
 
 fn names(connection: &Connection) -> Vec<String> {
     let statement = connection.prepare(RECENT).unwrap();
-    statement
-        .column_names()
-        .into_iter()
-        .map(Into::into)
-        .collect()
+    statement.column_names().map(Into::into).collect()
 }
 
 #[test]

@@ -25,7 +25,7 @@ type Call = Box<dyn FnOnce(Result<&mut Database, ReadingsError>) + Send>;
 type Answer = Result<i64, ReadingsError>;
 
 struct Append {
-    reading: Reading,
+    reading: Box<Reading>,
     answer: Sender<Answer>,
 }
 
@@ -160,7 +160,10 @@ impl StoreHandle {
     /// [`ReadingsError::QueueFull`] (the reading is lost and counted) or [`ReadingsError::Closed`].
     pub fn append(&self, reading: Reading) -> Result<Pending, ReadingsError> {
         let (answer, answered) = channel::bounded(1);
-        match self.readings.try_send(Append { reading, answer }) {
+        match self.readings.try_send(Append {
+            reading: Box::new(reading),
+            answer,
+        }) {
             Ok(()) => Ok(Pending(answered)),
             Err(TrySendError::Full(_)) => {
                 self.lock().lost += 1;
@@ -366,7 +369,7 @@ impl Worker {
         if self.hand.is_empty() {
             return Ok(());
         }
-        let numbers = database.append(self.hand.iter().map(|append| &append.reading))?;
+        let numbers = database.append(self.hand.iter().map(|append| append.reading.as_ref()))?;
         {
             let mut status = self.lock();
             status.stored += numbers.len() as u64;

@@ -31,9 +31,7 @@ impl Uploader {
 
     /// Moves or deletes the files of batches at their end.
     pub(super) fn file_away(&mut self) -> Result<(), UploadError> {
-        let ended = self
-            .store
-            .call_blocking(|database| batch::unfiled(database))?;
+        let ended = self.store.call_blocking(batch::unfiled)?;
         for mut batch in ended {
             let target = match batch.state {
                 BatchState::Rejected => Some(self.settings.rejected_dir.clone()),

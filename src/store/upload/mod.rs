@@ -16,12 +16,15 @@ mod files;
 mod http;
 mod key;
 mod machine;
+mod plan;
 mod scp;
+mod steps;
 
 pub use error::{ApiError, KeyError, SendError, UploadError};
 pub use http::{Api, ApiSettings, Status};
 pub use key::GatewayKey;
-pub use machine::{Arrow, Outcome, Pass, Scope, UploadSettings, Uploader};
+pub use machine::Uploader;
+pub use plan::{Arrow, Outcome, Pass, Scope, UploadSettings};
 pub use scp::{Delivery, OpenSsh, ScpMode};
 
 use std::path::Path;
