@@ -125,6 +125,60 @@ fn a_lost_acknowledgement_is_asked_for_and_not_sent_again() {
 }
 
 #[test]
+fn before_a_new_ticket_the_old_one_is_asked_for_again() {
+    let station = one_batch();
+    station.server.fail_next(Fault::AckLost);
+    let mut uploader = station.uploader();
+    uploader.pass(Scope::Due).unwrap();
+    station.hand.advance(Duration::from_secs(700));
+    station.server.fail_next(Fault::Status404);
+    let pass = uploader.pass(Scope::Due).unwrap();
+    assert_eq!(pass.outcomes[0].batch.state, BatchState::Uploaded);
+    assert_eq!(station.server.state().tickets.len(), 1);
+}
+
+#[test]
+fn a_file_that_is_never_confirmed_is_reported_after_a_day_and_not_sent_again() {
+    let station = one_batch();
+    let mut uploader = station.uploader();
+    let mut passes = 0;
+    let error = loop {
+        station.server.clear_faults();
+        station.server.fail_next(Fault::StatusUploading);
+        let mut pass = uploader.pass(Scope::Due).unwrap();
+        passes += 1;
+        if let Some(error) = pass.outcomes.pop().and_then(|outcome| outcome.error) {
+            break error;
+        }
+        let wait = pass.next.unwrap().duration_since(station.clock.utc());
+        station.hand.advance(wait.unsigned_abs());
+    };
+    let text = "sent 24 hours ago, but the server says only \"Uploading\"";
+    assert_eq!(error.to_string(), text);
+    // At once, after 5, 10 and 30 s, then every 5 min.
+    assert_eq!(passes, 4 + 288);
+    assert_eq!(station.server.state().tickets.len(), 1);
+    station.settle(&mut uploader);
+    assert_eq!(station.server.counts(), (3, 0));
+}
+
+#[test]
+fn a_clock_that_was_set_back_does_not_stop_the_uploads() {
+    let station = one_batch();
+    station
+        .handle
+        .call_blocking(|database| {
+            let mut batch =
+                outpost::store::batch::in_state(database, &[BatchState::Ready])?.remove(0);
+            batch.next_try_ms = crate::support::start().as_millisecond() + 365 * 24 * 3_600_000;
+            outpost::store::batch::save(database, &batch)
+        })
+        .unwrap();
+    station.uploader().pass(Scope::Due).unwrap();
+    assert_eq!(station.server.counts(), (3, 0));
+}
+
+#[test]
 fn without_an_answer_nothing_is_sent_again() {
     let station = one_batch();
     station.server.fail_next(Fault::CutAfterHalf);
