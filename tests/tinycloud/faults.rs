@@ -179,6 +179,19 @@ fn a_clock_that_was_set_back_does_not_stop_the_uploads() {
 }
 
 #[test]
+fn two_programs_do_not_upload_at_once() {
+    let station = one_batch();
+    let lock = std::fs::File::open(station.settings.ssh_dir.join("lock")).unwrap();
+    lock.lock().unwrap();
+    let mut uploader = station.uploader();
+    assert!(matches!(uploader.pass(Scope::All), Err(UploadError::Busy)));
+    let made = uploader.make_batches(&station.clock_state());
+    assert!(matches!(made, Err(UploadError::Busy)));
+    lock.unlock().unwrap();
+    assert!(!uploader.pass(Scope::All).unwrap().has_failures());
+}
+
+#[test]
 fn without_an_answer_nothing_is_sent_again() {
     let station = one_batch();
     station.server.fail_next(Fault::CutAfterHalf);

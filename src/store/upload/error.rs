@@ -117,6 +117,9 @@ pub enum UploadError {
     /// The server knows the batch already and not what became of it.
     #[error("the server has had this batch announced before and says only {0:?} of it")]
     Announced(String),
+    /// Another program has the uploads in hand.
+    #[error("another program makes or uploads batches at the moment")]
+    Busy,
     /// There is no such batch, or it is not rejected.
     #[error("{0} is not a rejected batch")]
     NotRejected(String),
@@ -142,6 +145,7 @@ impl UploadError {
             UploadError::Send(SendError::TimedOut(_)) => Kind::TimedOut,
             UploadError::File { .. } => Kind::Storage,
             UploadError::NotRejected(_) => Kind::NotFound,
+            UploadError::Busy => Kind::Busy,
             UploadError::Stopped(_) => Kind::Aborted,
             _ => Kind::Hardware,
         }

@@ -1,7 +1,12 @@
 //! The uploader: passes over the batches, waits, and what ends a pass.
 
-use jiff::Timestamp;
+use std::fs::File;
 
+use jiff::Timestamp;
+use rustix::fs::{FlockOperation, flock};
+use rustix::io::Errno;
+
+use super::scp::make_private;
 use super::steps::Next;
 use super::{
     Api, Arrow, Delivery, GatewayKey, OpenSsh, Outcome, Pass, Scope, SendError, UploadError,
@@ -13,6 +18,15 @@ use crate::store::readings::{ClockState, StoreHandle};
 
 const FIRST_WAIT_MS: i64 = 10_000;
 pub(super) const LONGEST_WAIT_MS: i64 = 3_600_000;
+
+struct Lock(File);
+
+impl Drop for Lock {
+    fn drop(&mut self) {
+        // Closing is not enough: a program being started on another thread may hold the file open a moment longer.
+        let _ = flock(&self.0, FlockOperation::Unlock);
+    }
+}
 
 type Send = Box<dyn FnMut(&Delivery<'_>) -> Result<(), SendError> + std::marker::Send>;
 type Stop = Box<dyn FnMut(Arrow) -> bool + std::marker::Send>;
@@ -74,8 +88,9 @@ impl Uploader {
     /// Batches whose making was cut short are made first.
     ///
     /// # Errors
-    /// No key, or what the disk says; what was chosen stays chosen.
+    /// No key, another program at it, or what the disk says; what was chosen stays chosen.
     pub fn make_batches(&mut self, clock: &ClockState) -> Result<Vec<Batch>, UploadError> {
+        let _lock = self.lock()?;
         let key = GatewayKey::load(&self.settings.key_file)?;
         let (settings, clock) = (self.settings.batch.clone(), *clock);
         self.store
@@ -96,8 +111,9 @@ impl Uploader {
     /// A batch that fails waits 10 s, doubling to an hour; the others go on, unless they would fail alike.
     ///
     /// # Errors
-    /// No key, an unusable server address, the database, or a stop. What concerns one batch is in its outcome.
+    /// No key, another program at it, an unusable server address, the database, or a stop. What concerns one batch is in its outcome.
     pub fn pass(&mut self, scope: Scope) -> Result<Pass, UploadError> {
+        let _lock = self.lock()?;
         let mut pass = Pass::default();
         self.file_away()?;
         let open = self.open_batches()?;
@@ -200,6 +216,28 @@ impl Uploader {
                 }
             };
             return Ok(Outcome { batch, error });
+        }
+    }
+
+    /// Keeps other programs out. The system lets go of it however this process ends.
+    fn lock(&self) -> Result<Lock, UploadError> {
+        let folder = &self.settings.ssh_dir;
+        let path = folder.join("lock");
+        let failed = |source: std::io::Error| UploadError::File {
+            path: path.clone(),
+            source,
+        };
+        make_private(folder).map_err(failed)?;
+        let file = File::options()
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .open(&path)
+            .map_err(failed)?;
+        match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => Ok(Lock(file)),
+            Err(Errno::WOULDBLOCK) => Err(UploadError::Busy),
+            Err(errno) => Err(failed(errno.into())),
         }
     }
 

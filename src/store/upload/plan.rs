@@ -73,7 +73,7 @@ pub struct UploadSettings {
     pub uploaded_dir: PathBuf,
     /// Where files go that the server does not want.
     pub rejected_dir: PathBuf,
-    /// Folder of `scp`'s own files: see [`OpenSsh`].
+    /// Folder of `scp`'s own files ([`OpenSsh`](super::OpenSsh)) and of the lock that keeps other programs out.
     pub ssh_dir: PathBuf,
     /// Which protocol `scp` speaks.
     pub scp: ScpMode,

@@ -6,6 +6,7 @@
 
 use std::fs;
 use std::io::{self, Read};
+use std::os::unix::fs::DirBuilderExt;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -82,11 +83,7 @@ impl OpenSsh {
     }
 
     fn prepare(&self, delivery: &Delivery<'_>) -> io::Result<()> {
-        use std::os::unix::fs::DirBuilderExt;
-        fs::DirBuilder::new()
-            .recursive(true)
-            .mode(0o700)
-            .create(&self.folder)?;
+        make_private(&self.folder)?;
         let askpass = self.folder.join("askpass");
         // Written only when needed: a file being written cannot be run.
         if fs::read(&askpass).ok().as_deref() != Some(ASKPASS.as_bytes()) {
@@ -154,6 +151,14 @@ impl OpenSsh {
         // The destination holds the key.
         SendError::Failed(line.unwrap_or("no message").replace(delivery.user, "KEY"))
     }
+}
+
+/// Makes a folder for its owner alone.
+pub(super) fn make_private(folder: &Path) -> io::Result<()> {
+    fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(folder)
 }
 
 fn read_bounded(stderr: Option<impl Read>) -> String {
