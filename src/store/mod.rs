@@ -1,4 +1,4 @@
-//! What Outpost keeps: picture files on the RAM disk and archives of them.
+//! What Outpost keeps: picture files on the RAM disk and archives of them, readings, and their way to the cloud.
 //!
 //! Everything here blocks on the file system and belongs on a worker thread or the blocking pool.
 //!
@@ -9,12 +9,18 @@
 //! | [`atomic`] | files that appear complete or not at all |
 //! | [`catalog`] | listing, reading and deleting stored files |
 //! | [`archive`] | tar and tar.gz of a folder |
+//! | [`batch`] | which readings go together, and the files made of them |
+//! | [`readings`] | readings in SQLite, and the thread that owns it |
+//! | [`upload`] | the way of a batch to the cloud, each reading once |
 
 pub mod archive;
 pub mod atomic;
+pub mod batch;
 pub mod catalog;
 pub mod confine;
 pub mod ramdisk;
+pub mod readings;
+pub mod upload;
 
 mod error;
 mod folder;

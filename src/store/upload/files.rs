@@ -1,0 +1,148 @@
+//! Where a batch's files go, and what is deleted when.
+
+use std::collections::HashSet;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use rusqlite::params;
+
+use super::{Arrow, UploadError, Uploader};
+use crate::store::batch::{self, Batch, BatchState, sync_folder};
+
+const DAY_MS: i64 = 24 * 3_600_000;
+/// Rows deleted at a time: readings wait meanwhile.
+const DELETE_ROWS: u32 = 500;
+
+impl Uploader {
+    /// The file under the name that it gets at the receiver's: a second name where the file system has such, else a
+    /// copy.
+    pub(super) fn link(&self, batch: &Batch, batchid: &str) -> Result<PathBuf, UploadError> {
+        let folder = &self.settings.batch.pending_dir;
+        let from = folder.join(batch.zip_name());
+        let to =
+            std::path::absolute(folder.join(format!("{batchid}.zip"))).map_err(at_path(folder))?;
+        remove(&to).map_err(at_path(&to))?;
+        fs::hard_link(&from, &to)
+            .or_else(|_| fs::copy(&from, &to).map(|_| ()))
+            .map_err(at_path(&to))?;
+        Ok(to)
+    }
+
+    /// Moves or deletes the files of batches at their end.
+    pub(super) fn file_away(&mut self) -> Result<(), UploadError> {
+        let ended = self.store.call_blocking(batch::unfiled)?;
+        for mut batch in ended {
+            let target = match batch.state {
+                BatchState::Rejected => Some(self.settings.rejected_dir.clone()),
+                _ if self.settings.delete_batch_on_upload => None,
+                _ => Some(self.settings.uploaded_dir.clone()),
+            };
+            for name in [batch.zip_name(), batch.yaml_name()] {
+                let from = self.settings.batch.pending_dir.join(&name);
+                match &target {
+                    Some(folder) => move_file(&from, folder, &name),
+                    None => remove(&from),
+                }
+                .map_err(at_path(&from))?;
+            }
+            self.at(Arrow::Moved)?;
+            batch.filed = true;
+            self.save(&batch)?;
+        }
+        Ok(())
+    }
+
+    /// Deletes uploaded files and readings whose time is over.
+    pub(super) fn clean_up(&mut self) -> Result<(), UploadError> {
+        let days = i64::from(self.settings.retention_days);
+        let before = self.now().saturating_sub(days.saturating_mul(DAY_MS));
+        if days > 0 {
+            self.delete_old_files(before)?;
+        }
+        if self.settings.delete_readings {
+            self.delete_old_readings(before)?;
+        }
+        Ok(())
+    }
+
+    fn delete_old_files(&self, before_ms: i64) -> Result<(), UploadError> {
+        let folder = &self.settings.uploaded_dir;
+        let Ok(entries) = fs::read_dir(folder) else {
+            return Ok(());
+        };
+        let files: Vec<PathBuf> = entries.flatten().map(|entry| entry.path()).collect();
+        let old: HashSet<String> = self
+            .store
+            .call_blocking(move |database| batch::uploaded_before(database, before_ms))?
+            .into_iter()
+            .flat_map(|batch| [batch.zip_name(), batch.yaml_name()])
+            .collect();
+        for file in files {
+            let name = file.file_name().and_then(|name| name.to_str());
+            if name.is_some_and(|name| old.contains(name)) {
+                remove(&file).map_err(at_path(&file))?;
+            }
+        }
+        Ok(())
+    }
+
+    fn delete_old_readings(&self, before_ms: i64) -> Result<(), UploadError> {
+        let old = self
+            .store
+            .call_blocking(move |database| batch::uploaded_before(database, before_ms))?;
+        for mut batch in old.into_iter().filter(|batch| !batch.rows_deleted) {
+            loop {
+                let (gadget, first, last) =
+                    (batch.gadget_id.clone(), batch.first_rdg, batch.last_rdg);
+                let deleted = self.store.call_blocking(move |database| {
+                    let table = database.settings().table.clone();
+                    let sql = format!(
+                        "DELETE FROM {table} WHERE rdg_no IN (SELECT rdg_no FROM {table}
+                         WHERE gadget_id IS ? AND rdg_no BETWEEN ? AND ? LIMIT ?)"
+                    );
+                    let values = params![gadget, first, last, DELETE_ROWS];
+                    Ok(database.connection().execute(&sql, values)?)
+                })?;
+                if deleted == 0 {
+                    break;
+                }
+            }
+            batch.rows_deleted = true;
+            self.save(&batch)?;
+        }
+        Ok(())
+    }
+}
+
+fn at_path(path: &Path) -> impl FnOnce(io::Error) -> UploadError {
+    let path = path.to_path_buf();
+    move |source| UploadError::File { path, source }
+}
+
+fn remove(path: &Path) -> io::Result<()> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    }
+}
+
+/// Moves a file, also to another file system; one that is gone was moved before.
+fn move_file(from: &Path, folder: &Path, name: &str) -> io::Result<()> {
+    if !from.exists() {
+        return Ok(());
+    }
+    fs::create_dir_all(folder)?;
+    let to = folder.join(name);
+    match fs::rename(from, &to) {
+        Err(error) if error.kind() == io::ErrorKind::CrossesDevices => {
+            let part = folder.join(format!(".{name}.part"));
+            fs::copy(from, &part)?;
+            fs::File::open(&part)?.sync_all()?;
+            fs::rename(&part, &to)?;
+            remove(from)?;
+        }
+        moved => moved?,
+    }
+    sync_folder(folder)
+}
