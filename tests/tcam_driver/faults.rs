@@ -1,6 +1,6 @@
 //! Each fault of the simulated camera while it streams: what is counted, what is told, and that it passes.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::future::Future;
 use std::rc::Rc;
 use std::time::Duration;
@@ -32,6 +32,8 @@ struct Stage {
     faults: Faults,
     stream: Subscription,
     executor: Rc<LocalExecutor<'static>>,
+    /// How far the clock goes in a tick.
+    step: Rc<Cell<Duration>>,
 }
 
 fn on_uart<F: Future<Output = ()>>(test: impl FnOnce(Stage) -> F) {
@@ -104,10 +106,12 @@ fn play<F: Future<Output = ()>>(
     let (thermal, run) = Thermal::new(options, station);
     let executor = Rc::new(LocalExecutor::new());
     executor.spawn(run).detach();
+    let step = Rc::new(Cell::new(STEP));
+    let pace = step.clone();
     let pump = async move {
         loop {
             smol::Timer::after(TICK).await;
-            hand.advance(STEP);
+            hand.advance(pace.get());
         }
     };
     executor.spawn(pump).detach();
@@ -117,6 +121,7 @@ fn play<F: Future<Output = ()>>(
         health,
         faults,
         executor: executor.clone(),
+        step,
     };
     let limited = future::or(executor.run(test(stage)), async {
         smol::Timer::after(PATIENCE).await;
@@ -203,11 +208,14 @@ fn damaged_images_are_counted_and_the_stream_goes_on() {
 fn answers_that_do_not_come_or_come_late_or_with_others() {
     on_uart(|mut stage| async move {
         stage.flows().await;
+        // On a busy machine the camera's thread may not keep up with the fast clock: no time-out is to come of that.
+        stage.step.set(TICK);
         stage
             .suffer_asking("bad-utf8", &["malformed_packets"])
             .await;
         stage.suffer_asking("unsolicited", &["unsolicited"]).await;
         assert_eq!(stage.counts(&["timeouts"]), 0);
+        stage.step.set(STEP);
         stage.suffer_asking("swallow-answer", &["timeouts"]).await;
         stage.suffer_asking("delay-answer", &["timeouts"]).await;
         assert_eq!(stage.counts(&["reconnects"]), 0);
