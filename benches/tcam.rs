@@ -2,6 +2,14 @@
 //!
 //! Every round reads one frame as the driver does, from wire bytes that are not in the cache, and ends with 19 200
 //! degrees Celsius, the extremes and the mean. Printed is the median; the budget is 60 us on either link.
+//!
+//! Then the real station: one camera for 32 clients, and questions through it. The camera is simulated in this
+//! process, so that the station's processor time and memory are its own.
+
+mod support;
+
+#[path = "tcam/station.rs"]
+mod station;
 
 use std::hint::black_box;
 use std::time::{Duration, Instant};
@@ -19,6 +27,14 @@ const FRAMES: usize = 640;
 const SEGMENT_BYTES: usize = 1280;
 
 fn main() {
+    support::print_machine();
+    decoding();
+    println!();
+    station::crowd();
+    station::questions();
+}
+
+fn decoding() {
     let (wires, announced) = wires();
     let mut frame = Frame::blank();
     let mut celsius = Box::new([0.0; PIXELS]);

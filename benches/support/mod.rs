@@ -49,6 +49,11 @@ pub struct Station {
 
 impl Station {
     pub fn start() -> Self {
+        Self::start_with_tcam("")
+    }
+
+    /// The same with these lines in `[tcam]`.
+    pub fn start_with_tcam(lines: &str) -> Self {
         // A RAM disk as on the real station, where the system has one.
         let parent = ["/dev/shm", "/tmp"].into_iter().find(|path| {
             let probe = tempfile::Builder::new().tempdir_in(path);
@@ -59,7 +64,8 @@ impl Station {
             .tempdir_in(parent.expect("a folder for temporary files"))
             .expect("a temporary folder");
         let config = folder.path().join("outpost.toml");
-        fs::write(&config, CONFIG).expect("writable");
+        let text = CONFIG.replace("[tcam]\n", &format!("[tcam]\n{lines}"));
+        fs::write(&config, text).expect("writable");
         let mut command = Command::new(binary());
         command
             .args(["serve", "--state-dir"])
@@ -89,6 +95,19 @@ impl Station {
 
     pub fn images(&self) -> PathBuf {
         self.folder.path().join("ramdisk/Captures")
+    }
+
+    /// Port 5001 of this station, once its thermal camera is set up.
+    pub fn tcam(&self) -> SocketAddr {
+        let json = fs::read(self.folder.path().join("data/endpoints.json")).expect("endpoints");
+        let endpoints: serde_json::Value = serde_json::from_slice(&json).expect("JSON");
+        let mut client = Client::connect(self.scpi);
+        let begun = Instant::now();
+        while !String::from_utf8_lossy(client.ask(b"SYST:HEAL? tcam\n")).contains("\"ready\"") {
+            assert!(begun.elapsed() < REPLY_LIMIT, "the camera does not come up");
+        }
+        let address = endpoints["tcam"].as_str().expect("it is served");
+        address.parse().expect("an address")
     }
 
     /// Processor time of all its threads so far, user and system.

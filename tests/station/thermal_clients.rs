@@ -99,7 +99,10 @@ fn an_image_goes_out_byte_for_byte_as_it_came() {
 
 #[test]
 fn each_client_has_a_stream_of_its_own() {
-    let station = Setup::small().start();
+    /// More than two frame periods of this camera.
+    const FRAMES_TIME: Duration = Duration::from_millis(60);
+    let (camera, _) = network_camera(20);
+    let station = networked(camera.address());
     let (mut one, mut two) = (station.thermal_client(), station.thermal_client());
     assert_eq!(one.ask(&stream_on(0, 0)), ack("stream_on"));
     let first = one.counters(3);
@@ -107,11 +110,11 @@ fn each_client_has_a_stream_of_its_own() {
     // One image for the second client leaves the first one's stream alone.
     two.send(GET_IMAGE);
     two.image();
-    assert!(two.is_silent(A_FRAME));
+    assert!(two.is_silent(FRAMES_TIME));
     one.counters(2);
     // A counted stream is exactly that long, and a new one replaces the old one.
     two.send(&stream_on(0, 1000));
-    two.send(&stream_on(200, 3));
+    two.send(&stream_on(90, 3));
     assert_eq!(two.answer(), ack("stream_on"));
     assert_eq!(two.answer(), ack("stream_on"));
     let counted = two.counters(3);
@@ -119,14 +122,14 @@ fn each_client_has_a_stream_of_its_own() {
         counted.windows(2).all(|pair| pair[1] >= pair[0] + 2),
         "{counted:?}"
     );
-    assert!(two.is_silent(A_FRAME));
+    assert!(two.is_silent(FRAMES_TIME));
     // Its own stream_off and get_image end the first one's stream.
     assert_eq!(one.ask(STREAM_OFF), ack("stream_off"));
-    assert!(one.is_silent(A_FRAME));
+    assert!(one.is_silent(FRAMES_TIME));
     assert_eq!(one.ask(&stream_on(0, 0)), ack("stream_on"));
     one.counters(1);
     one.send(GET_IMAGE);
-    while !one.is_silent(A_FRAME) {
+    while !one.is_silent(FRAMES_TIME) {
         one.image();
     }
     // Without arguments: every frame, without end.

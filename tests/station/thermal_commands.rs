@@ -6,6 +6,7 @@ use std::thread;
 
 use outpost::tcam::proto::file::{Record, RecordingReader};
 use outpost::tcam::proto::{ImageText, PIXELS};
+use outpost::tcam::sim::Network;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
@@ -20,6 +21,15 @@ fn station() -> (Station, Client) {
     station.wait_for_thermal("ready");
     let client = station.client();
     (station, client)
+}
+
+/// The same with a camera that is five times as fast.
+fn fast_station() -> (Network, Station, Client) {
+    let (camera, _) = network_camera(23);
+    let station = networked(camera.address());
+    station.wait_for_thermal("ready");
+    let client = station.client();
+    (camera, station, client)
 }
 
 fn real(text: &str) -> f64 {
@@ -330,10 +340,10 @@ fn a_flat_field_correction_is_an_operation() {
 
 #[test]
 fn a_connection_has_a_stream_to_fetch_images_from() {
-    let (station, mut client) = station();
+    let (_camera, station, mut client) = fast_station();
     assert_eq!(client.query("THER:STR?;:THER:STR:COUN?"), "0;0,0");
     assert_eq!(client.refused("THER:STR:IMAG? RAW"), -230);
-    client.command("THER:STR ON,0.2,3");
+    client.command("THER:STR ON,0.05,3");
     assert_eq!(client.query("THER:STR?"), "1");
     eventually("images", || client.query("THER:STR:COUN?") == "3,0");
     for _ in 0..3 {
@@ -377,7 +387,7 @@ fn recorded(file: &[u8]) -> Vec<String> {
 
 #[test]
 fn a_recording_is_a_job_and_a_file_that_other_programs_read() {
-    let (station, mut client) = station();
+    let (_camera, station, mut client) = fast_station();
     client.command("THER:REC 'oven',6");
     let job = client.query("SYST:JOB:LAST?");
     assert_eq!(client.query("*OPC?"), "1");
@@ -392,7 +402,7 @@ fn a_recording_is_a_job_and_a_file_that_other_programs_read() {
     let listed = client.query("MMEM:CAT?");
     assert!(listed.contains("oven.tmjsn"), "{listed}");
     // An end before its time leaves a shorter recording.
-    client.command("THER:REC 'long',1000,0.1");
+    client.command("THER:REC 'long',1000,0.02");
     let job = client.query("SYST:JOB:LAST?");
     eventually("some images", || {
         let state = client.query(&format!("SYST:JOB:STAT? {job}"));

@@ -1,6 +1,9 @@
 //! Faults of the camera while it streams: the right counter and health, and images again without a restart of the
 //! station (tcam.md 14.6).
+//!
+//! What has to wait for the camera's own times runs side by side, each with a station of its own.
 
+use std::thread;
 use std::time::Duration;
 
 use serde_json::Value;
@@ -39,7 +42,46 @@ fn recovered(client: &mut Client, images: &mut ThermalClient) {
     eventually("good health", || health(client)["state"] == "ready");
 }
 
+/// A thread that panics has the scenario's name, and fails the test.
 #[test]
+fn faults_that_take_the_cameras_own_time() {
+    let scenarios: [(&str, fn()); 8] = [
+        (
+            "damaged images",
+            a_damaged_image_is_counted_and_the_next_one_is_good,
+        ),
+        (
+            "harmless",
+            what_no_sum_can_see_and_other_small_things_do_no_harm,
+        ),
+        ("swallowed", || {
+            an_answer_that_does_not_come_fails_one_command("swallow-answer")
+        }),
+        ("late", || {
+            an_answer_that_does_not_come_fails_one_command("delay-answer")
+        }),
+        (
+            "restart",
+            a_restart_of_the_camera_restores_its_settings_and_the_stream,
+        ),
+        ("shutter", a_gap_of_the_shutter_is_no_fault),
+        (
+            "no images",
+            a_camera_without_images_is_a_fault_of_the_sensor_until_they_come,
+        ),
+        (
+            "unplugged",
+            a_camera_that_is_unplugged_comes_back_with_its_stream,
+        ),
+    ];
+    thread::scope(|scope| {
+        for (name, scenario) in scenarios {
+            let thread = thread::Builder::new().name(name.into());
+            thread.spawn_scoped(scope, scenario).unwrap();
+        }
+    });
+}
+
 fn a_damaged_image_is_counted_and_the_next_one_is_good() {
     let (station, mut client, mut images) = streaming();
     for (fault, name) in [
@@ -60,7 +102,6 @@ fn a_damaged_image_is_counted_and_the_next_one_is_good() {
     station.stop();
 }
 
-#[test]
 fn what_no_sum_can_see_and_other_small_things_do_no_harm() {
     let (station, mut client, mut images) = streaming();
     for fault in [
@@ -80,17 +121,14 @@ fn what_no_sum_can_see_and_other_small_things_do_no_harm() {
     station.stop();
 }
 
-#[test]
-fn an_answer_that_does_not_come_fails_one_command() {
+fn an_answer_that_does_not_come_fails_one_command(fault: &str) {
     let (station, mut client, mut images) = streaming();
-    for fault in ["swallow-answer", "delay-answer"] {
-        let before = counter(&mut client, "timeouts");
-        client.command(&format!("SIM:FAUL tcam,{fault}"));
-        assert_eq!(client.refused("THER:CONF:EMIS?"), -365, "{fault}");
-        assert_eq!(counter(&mut client, "timeouts"), before + 1, "{fault}");
-        assert_eq!(client.query("THER:CONF:EMIS?"), "98", "{fault}");
-        recovered(&mut client, &mut images);
-    }
+    let before = counter(&mut client, "timeouts");
+    client.command(&format!("SIM:FAUL tcam,{fault}"));
+    assert_eq!(client.refused("THER:CONF:EMIS?"), -365, "{fault}");
+    assert_eq!(counter(&mut client, "timeouts"), before + 1, "{fault}");
+    assert_eq!(client.query("THER:CONF:EMIS?"), "98", "{fault}");
+    recovered(&mut client, &mut images);
     station.stop();
 }
 
@@ -110,7 +148,6 @@ fn messages_nobody_asked_for_answer_nothing() {
     station.stop();
 }
 
-#[test]
 fn a_restart_of_the_camera_restores_its_settings_and_the_stream() {
     let (station, mut client, mut images) = streaming();
     client.command("THER:CONF 0,66,LOW");
@@ -130,7 +167,6 @@ fn a_restart_of_the_camera_restores_its_settings_and_the_stream() {
     station.stop();
 }
 
-#[test]
 fn a_gap_of_the_shutter_is_no_fault() {
     let (station, mut client, mut images) = streaming();
     client.command("SIM:FAUL tcam,ffc-gap,1500");
@@ -141,7 +177,6 @@ fn a_gap_of_the_shutter_is_no_fault() {
     station.stop();
 }
 
-#[test]
 fn a_camera_without_images_is_a_fault_of_the_sensor_until_they_come() {
     let (station, mut client, mut images) = streaming();
     client.command("SIM:FAUL tcam,no-image,1");
@@ -171,7 +206,6 @@ fn an_spi_slave_that_died_is_told_and_comes_back() {
     station.stop();
 }
 
-#[test]
 fn a_camera_that_is_unplugged_comes_back_with_its_stream() {
     let (station, mut client, mut images) = streaming();
     client.command("SIM:FAUL tcam,vanish");

@@ -6,9 +6,9 @@ use std::time::Duration;
 use outpost::base::health::State;
 use outpost::tcam::proto::cci::CciStatus;
 use outpost::tcam::proto::command::{SetConfig, SetTime, StreamOn};
-use outpost::tcam::proto::wifi::WifiFlags;
+use outpost::tcam::proto::wifi::{Ipv4, WifiFlags};
 use outpost::tcam::proto::{CciCommand, Command, GainMode, SetWifi, SpotArea};
-use outpost::tcam::{LinkKind, TcamError};
+use outpost::tcam::{Interest, LinkKind, TcamError};
 
 use super::rig::{self, ack, info, run, run_ready, status};
 
@@ -159,11 +159,115 @@ fn every_call_of_the_python_driver_has_its_request_and_its_answer() {
             "set_wifi_ap(\"AP_SSID\", \"AP_PASSWORD\")",
             |t: T| async move { t.set_wifi(ap).await }
         );
+        let client = |flags| SetWifi {
+            sta_ssid: Some("STA_SSID".into()),
+            sta_pw: Some("STA_PASSWORD".into()),
+            flags: Some(flags),
+            ..SetWifi::default()
+        };
+        let fixed = |wifi| SetWifi {
+            sta_ip_addr: Some(Ipv4([10, 0, 1, 73])),
+            sta_netmask: Some(Ipv4([255, 255, 255, 0])),
+            ..wifi
+        };
+        let flags = |flags| SetWifi {
+            flags: Some(flags),
+            ..SetWifi::default()
+        };
+        let by_dhcp = client(WifiFlags::STATION);
+        row!(
+            "set_wifi_sta(\"STA_SSID\", \"STA_PASSWORD\")",
+            |t: T| async move { t.set_wifi(by_dhcp).await }
+        );
+        let fixed_client = fixed(client(WifiFlags::STATION_STATIC));
+        row!(
+            "set_wifi_sta(\"STA_SSID\", \"STA_PASSWORD\", True, \"10.0.1.73\", \"255.255.255.0\")",
+            |t: T| async move { t.set_wifi(fixed_client).await }
+        );
+        let released = flags(WifiFlags::STATION);
+        row!("set_static_ip()", |t: T| async move {
+            t.set_wifi(released).await
+        });
+        let held = fixed(flags(WifiFlags::STATION_STATIC));
+        row!(
+            "set_static_ip(True, \"10.0.1.73\", \"255.255.255.0\")",
+            |t: T| async move { t.set_wifi(held).await }
+        );
+        row!(
+            "set_wifi() with all defaults (deprecated)",
+            |t: T| async move { t.set_wifi(deprecated_defaults()).await }
+        );
+        row!(
+            "set_lep_cci(0x4ECD, 8 packed bytes of [59, 79, 60, 80])",
+            |t: T| async move { t.cci_write(CciCommand(0x4ECD), vec![59, 79, 60, 80]).await }
+        );
         let settings = thermal.settings();
         assert_eq!(settings.config.emissivity, 96);
         assert_eq!(settings.config.gain_mode, GainMode::Auto);
         assert_eq!(settings.spot, Some(SpotArea::CENTER));
     });
+}
+
+/// What the deprecated call sends when nothing is given.
+fn deprecated_defaults() -> SetWifi {
+    SetWifi {
+        ap_ssid: Some("ApSSID".into()),
+        ap_pw: Some("ApPassword".into()),
+        ap_ip_addr: Some(Ipv4([192, 168, 4, 1])),
+        flags: Some(WifiFlags::STATION_STATIC),
+        sta_ssid: Some("AHomeNetwork".into()),
+        sta_pw: Some("anotherpassword".into()),
+        sta_ip_addr: Some(Ipv4([192, 168, 0, 2])),
+        sta_netmask: Some(Ipv4([255, 255, 255, 0])),
+    }
+}
+
+/// `get_image`, `start_stream` and `stop_stream`. The pace of a stream is the station's own affair: the camera is
+/// asked for every frame, and each subscriber gets what it asked for.
+#[test]
+fn the_calls_for_images_have_their_requests_and_their_images() {
+    for kind in [LinkKind::Hardware, LinkKind::Network] {
+        run_ready(kind, |mut rig| async move {
+            let session = session();
+            let thermal = rig.thermal.clone();
+            let single = rig.spawn(async move { thermal.image().await });
+            assert_eq!(rig.camera.heard().await, session["get_image()"].0);
+            rig.give(&rig::image(1, 1)).await;
+            assert_eq!(single.await.unwrap().sequence, 1);
+            let paced = Command::parse(
+                session["start_stream(delay_msec=500, num_frames=2) / request only"]
+                    .0
+                    .as_bytes(),
+            );
+            let Ok(Command::StreamOn(wanted)) = paced else {
+                panic!("{paced:?}");
+            };
+            let mut stream = rig.thermal.subscribe(Interest {
+                delay: Duration::from_millis(wanted.delay_msec.into()),
+                frames: Some(wanted.num_frames),
+            });
+            let on = rig.camera.acknowledge("stream_on").await;
+            assert_eq!(on, Command::StreamOn(StreamOn::default()));
+            for (number, sequence) in [(2, 2), (4, 4)] {
+                rig.give(&rig::image(number, number.into())).await;
+                assert_eq!(stream.next().await.unwrap().sequence, sequence);
+                if number == 2 {
+                    // Not due yet.
+                    rig.give(&rig::image(3, 3)).await;
+                    rig.until(|rig| rig.counter("frames") == 3).await;
+                    assert!(stream.try_next().is_none());
+                    rig.pass(500);
+                }
+            }
+            assert!(stream.next().await.is_none());
+            assert_eq!(rig.camera.heard().await, session["stop_stream()"].0);
+            rig.camera
+                .say(session["stop_stream()"].1.as_deref().unwrap())
+                .await;
+            rig.settle().await;
+            assert!(!rig.thermal.report().streaming);
+        });
+    }
 }
 
 #[test]
@@ -173,7 +277,19 @@ fn commands_of_the_network_never_reach_a_camera_on_uart() {
             assert!(matches!(result, Err(TcamError::HardwareLink(_))));
         };
         refused(rig.thermal.get_wifi().await.map(drop));
-        refused(rig.thermal.set_wifi(SetWifi::default()).await);
+        // Every request for the network that the python driver has.
+        let mut wifi = 0;
+        for (request, _) in session().values() {
+            let command = Command::parse(request.as_bytes()).unwrap();
+            match command.clone() {
+                Command::SetWifi(set) => refused(rig.thermal.set_wifi(set).await),
+                Command::GetWifi => {}
+                _ => continue,
+            }
+            refused(rig.thermal.request(command).await.map(drop));
+            wifi += 1;
+        }
+        assert_eq!(wifi, 7);
         for shared in [
             Command::GetImage,
             Command::StreamOff,
