@@ -83,9 +83,11 @@ impl Shift<'_> {
 
     fn note_message(&mut self, info: CamInfo) -> Result<(), Trouble> {
         self.shared.health.count("unsolicited");
-        tracing::warn!(text = info.text, "message of the thermal camera");
-        self.record(format!("the camera says: {}", info.text));
-        if info.is_fatal() {
+        let said = format!("the camera says: {}", info.text);
+        if !info.is_fatal() {
+            self.tell(said);
+        } else {
+            self.record(said);
             self.fatal = Some(info.text.clone());
             if self.shared.has_reset_line {
                 return Err(Trouble::Fatal(info.text));
