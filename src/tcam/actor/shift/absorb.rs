@@ -112,7 +112,8 @@ impl Shift<'_> {
         }
     }
 
-    fn count_framing(&mut self) {
+    /// Brings what the framer met into the health book: noise without a packet makes no event.
+    pub(in crate::tcam::actor) fn count_framing(&mut self) {
         let now = self.link.counters();
         let before = std::mem::replace(&mut self.framing, now);
         let health = &self.shared.health;
