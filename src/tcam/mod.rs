@@ -44,8 +44,9 @@ use crate::base::health::{Health, State};
 use crate::base::shutdown::Shutdown;
 use crate::base::trace::Trace;
 
-/// Commands that may wait for the camera.
-const ORDERS: usize = 32;
+/// Commands and single images that may wait for the camera: two for each of 64 clients on port 5001, one for each on the
+/// two SCPI ports.
+const ORDERS: usize = 256;
 
 /// What goes with the camera's health. All are there from the start.
 const COUNTERS: [&str; 17] = [

@@ -74,6 +74,20 @@ fn every_request_of_the_python_driver_gets_the_cameras_answer() {
 }
 
 #[test]
+fn a_command_of_every_client_may_wait_for_the_camera() {
+    let station = Setup::small().start();
+    let mut clients: Vec<_> = (0..48).map(|_| station.thermal_client()).collect();
+    for client in &mut clients {
+        client.send(GET_CONFIG);
+    }
+    for client in &mut clients {
+        let answer = client.answer();
+        assert!(json(&answer)["config"].is_object(), "{answer}");
+    }
+    station.stop();
+}
+
+#[test]
 fn an_image_goes_out_byte_for_byte_as_it_came() {
     // Keys in another order, one more, white space where the camera has none.
     let file = concat!(

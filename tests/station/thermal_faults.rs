@@ -208,6 +208,8 @@ fn an_spi_slave_that_died_is_told_and_comes_back() {
 
 fn a_camera_that_is_unplugged_comes_back_with_its_stream() {
     let (station, mut client, mut images) = streaming();
+    client.command("THER:STR ON,3600");
+    client.block("THER:STR:IMAG? RAW");
     client.command("SIM:FAUL tcam,vanish");
     eventually("the absence", || health(&mut client)["state"] == "failed");
     // Every connection is told of it once.
@@ -216,6 +218,9 @@ fn a_camera_that_is_unplugged_comes_back_with_its_stream() {
     assert_eq!(client.refused("THER:CONF:EMIS?"), -241);
     assert_eq!(client.refused("THER:IMAG? PNG"), -241);
     assert_eq!(client.refused("THER:FFC"), -241);
+    assert_eq!(client.refused("THER:STR ON"), -241);
+    assert_eq!(client.refused("THER:STR:IMAG? RAW"), -241);
+    assert_eq!(client.query("THER:STR?"), "1");
     client.command("SIM:CLE");
     recovered(&mut client, &mut images);
     assert_eq!(client.query("THER:CONF:EMIS?"), "98");

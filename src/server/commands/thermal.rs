@@ -239,6 +239,9 @@ fn telemetry<'a>(context: &'a mut Context, _: &'a Args<'_>) -> Waiting<'a> {
 
 fn set_stream(context: &mut Context, args: &Args<'_>) -> Result<(), Error> {
     let thermal = context.thermal()?;
+    if args.bool(0) && !thermal.is_connected() {
+        return Err(absent(&thermal));
+    }
     let stream = args.bool(0).then(|| {
         let delay = Duration::from_secs_f64(args.optional_real(1).unwrap_or(0.0));
         let frames = args.optional_integer(2).unwrap_or(0);
@@ -264,6 +267,11 @@ fn next_image<'a>(context: &'a mut Context, args: &'a Args<'_>) -> Waiting<'a> {
         // Out of its place while it is waited for: the connection runs one command at a time.
         let stream = context.session.images.take();
         let mut stream = stream.ok_or_else(none)?;
+        let thermal = context.thermal()?;
+        if stream.images.waiting() == 0 && !thermal.is_connected() {
+            context.session.images.replace(Some(stream));
+            return Err(absent(&thermal));
+        }
         let clock = context.services.clock.clone();
         let next = clock.timeout(stream.patience, stream.images.next()).await;
         if !matches!(next, Some(None)) {

@@ -88,6 +88,7 @@ impl Shift<'_> {
                 Some(event) => event?,
                 None => {
                     self.shared.health.count("timeouts");
+                    self.count_framing();
                     return Err(Trouble::Timeout {
                         command: name,
                         waited_ms: limit.as_millis() as u64,

@@ -287,6 +287,7 @@ impl<'a> Shift<'a> {
 
     /// Time has come for something.
     async fn look_around(&mut self) -> Result<(), Trouble> {
+        self.count_framing();
         let now = self.shared.clock.now();
         let waited_ms = self.shared.image_timeout.as_millis() as u64;
         let before = self.singles.len();

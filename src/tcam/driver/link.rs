@@ -29,6 +29,8 @@ use crate::tcam::proto::{Announcement, Command, Framer, ImageText, Response};
 
 /// How long the camera keeps an announced image.
 const OFFER: Duration = Duration::from_millis(1000);
+/// Events and reads in a row before others get their turn: a camera that never stops talking must not stop the station.
+const TURN: u32 = 16;
 /// Room to read into: a third of an image, or more announcements than a second brings.
 const READ: usize = 16 * 1024;
 
@@ -75,6 +77,8 @@ pub(in crate::tcam) struct Link {
     sent: usize,
     images: Option<Images>,
     deaf: bool,
+    /// Events and reads since others had their turn.
+    taken: u32,
     pool: ImagePool,
     sequence: u64,
     clock: Clock,
@@ -125,6 +129,7 @@ impl Link {
             sent: 0,
             images,
             deaf: false,
+            taken: 0,
             pool: ImagePool::default(),
             sequence: 0,
             clock,
@@ -178,6 +183,11 @@ impl Link {
     /// The device is unplugged, the connection closed.
     pub(in crate::tcam) async fn event(&mut self) -> io::Result<Event> {
         loop {
+            self.taken += 1;
+            if self.taken >= TURN {
+                self.taken = 0;
+                futures_lite::future::yield_now().await;
+            }
             if let Some(event) = self.take_packet() {
                 return Ok(event);
             }
@@ -386,4 +396,72 @@ fn owned(response: Response<'_>) -> Option<Response<'static>> {
         Response::VideoInfo(info) => Response::VideoInfo(info),
         Response::Other { key } => Response::Other { key },
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_lite::future::{or, yield_now};
+    use futures_lite::io::{AsyncRead, AsyncWrite};
+    use jiff::Timestamp;
+
+    use super::*;
+
+    /// A camera that always has something more to say; it says at most this often.
+    struct Babbler {
+        text: &'static [u8],
+        left: u32,
+    }
+
+    impl AsyncRead for Babbler {
+        fn poll_read(
+            mut self: Pin<&mut Self>,
+            _: &mut Context<'_>,
+            buffer: &mut [u8],
+        ) -> Poll<io::Result<usize>> {
+            self.left = self.left.checked_sub(1).ok_or(io::ErrorKind::BrokenPipe)?;
+            buffer[..self.text.len()].copy_from_slice(self.text);
+            Poll::Ready(Ok(self.text.len()))
+        }
+    }
+
+    impl AsyncWrite for Babbler {
+        fn poll_write(
+            self: Pin<&mut Self>,
+            _: &mut Context<'_>,
+            bytes: &[u8],
+        ) -> Poll<io::Result<usize>> {
+            Poll::Ready(Ok(bytes.len()))
+        }
+
+        fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Poll::Ready(Ok(()))
+        }
+
+        fn poll_close(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Poll::Ready(Ok(()))
+        }
+    }
+
+    #[test]
+    fn a_camera_that_never_stops_talking_leaves_others_their_turn() {
+        let message = b"\x02{\"cam_info\":{\"info_value\":5,\"info_string\":\"debug\"}}\x03";
+        for text in [&message[..], b"junk, and no packet in it"] {
+            let (clock, _) = Clock::manual(Timestamp::UNIX_EPOCH);
+            let port = Babbler { text, left: 1000 };
+            let trace = Trace::new(clock.clone());
+            let mut link = Link::new(Box::pin(port), None, clock, trace);
+            let listen = async {
+                while link.event().await.is_ok() {}
+                "the camera fell silent first"
+            };
+            let others = async {
+                for _ in 0..3 {
+                    yield_now().await;
+                }
+                "others had their turns"
+            };
+            let first = smol::block_on(or(listen, others));
+            assert_eq!(first, "others had their turns");
+        }
+    }
 }

@@ -83,9 +83,11 @@ impl Shift<'_> {
 
     fn note_message(&mut self, info: CamInfo) -> Result<(), Trouble> {
         self.shared.health.count("unsolicited");
-        tracing::warn!(text = info.text, "message of the thermal camera");
-        self.record(format!("the camera says: {}", info.text));
-        if info.is_fatal() {
+        let said = format!("the camera says: {}", info.text);
+        if !info.is_fatal() {
+            self.tell(said);
+        } else {
+            self.record(said);
             self.fatal = Some(info.text.clone());
             if self.shared.has_reset_line {
                 return Err(Trouble::Fatal(info.text));
@@ -110,7 +112,8 @@ impl Shift<'_> {
         }
     }
 
-    fn count_framing(&mut self) {
+    /// Brings what the framer met into the health book: noise without a packet makes no event.
+    pub(in crate::tcam::actor) fn count_framing(&mut self) {
         let now = self.link.counters();
         let before = std::mem::replace(&mut self.framing, now);
         let health = &self.shared.health;
