@@ -119,6 +119,14 @@ impl Fanout {
         lost
     }
 
+    /// The camera was away: every pace begins anew with its next image. Without this all that became due meanwhile
+    /// would be caught up with at full rate.
+    pub(super) fn restart(&self) {
+        for subscriber in self.list.borrow_mut().iter_mut() {
+            subscriber.due = None;
+        }
+    }
+
     /// Ends every subscription.
     pub(super) fn close(&self) {
         self.list.borrow_mut().clear();
@@ -144,5 +152,33 @@ impl Subscriber {
             }
             Err(_) => 0,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tcam::image::ImagePool;
+
+    #[test]
+    fn after_an_outage_a_pace_begins_anew() {
+        let (fanout, _changed) = Fanout::new();
+        let mut slow = fanout.subscribe(Interest {
+            delay: Duration::from_secs(1),
+            frames: None,
+        });
+        let image = ImagePool::default().take();
+        let start = Instant::now();
+        fanout.publish(&image, start);
+        assert!(slow.try_next().is_some());
+        fanout.restart();
+        // Ten minutes away; then every frame comes, and one a second is wanted.
+        let back = start + Duration::from_secs(600);
+        let mut got = 0;
+        for tenth in 0..30 {
+            fanout.publish(&image, back + Duration::from_millis(100 * tenth));
+            got += u32::from(slow.try_next().is_some());
+        }
+        assert_eq!(got, 3);
     }
 }

@@ -50,6 +50,7 @@ impl Actor {
                 Err(failure) => failure,
             };
             self.shared.set_connected(false);
+            self.shared.fanout.restart();
             self.shared.streaming.set(false);
             failures += 1;
             tracing::error!(%failure, "thermal camera lost");
