@@ -1,14 +1,15 @@
 //! Building the station: each part gets what it needs and nothing else.
 
-use std::cell::Cell;
 use std::fs;
 use std::path::Path;
 use std::pin::Pin;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
-use smol::LocalExecutor;
 use smol::channel::Sender;
+use smol::lock::Semaphore;
+use smol::{LocalExecutor, Task};
 
 use super::AppError;
 use crate::base::clock::Clock;
@@ -26,7 +27,7 @@ use crate::camera::sim::Faults;
 use crate::camera::{self, Camera, Source};
 use crate::config::{CameraBackend, Config, Loaded};
 use crate::raw::Format;
-use crate::server::{CameraStart, Identity, LegacyPaths, Services, tree};
+use crate::server::{CameraStart, Identity, LegacyPaths, RECORDINGS, Services, tree};
 use crate::store::RamDisk;
 use crate::tcam::{self, Thermal};
 
@@ -51,6 +52,29 @@ pub(super) struct Station {
     pub(super) status_led: Option<StatusLed>,
 }
 
+/// What every instrument is given of the station.
+struct Common {
+    executor: Rc<LocalExecutor<'static>>,
+    clock: Clock,
+    conditions: Conditions,
+    health: HealthBook,
+    jobs: Jobs,
+    pool: BlockingPool,
+    ramdisk: RamDisk,
+    shutdown: Shutdown,
+    serial: String,
+}
+
+/// What the instruments bring.
+#[derive(Default)]
+struct Fitted {
+    options: Vec<&'static str>,
+    traces: Vec<(&'static str, Trace)>,
+    faults: Vec<(&'static str, FaultSwitch)>,
+    /// Each ends when its instrument has come to rest.
+    tasks: Vec<Task<()>>,
+}
+
 /// Opens storage and starts the instruments. Sessions come to nothing before this returned.
 pub(super) fn build(
     loaded: &Loaded,
@@ -62,143 +86,156 @@ pub(super) fn build(
     let config = &loaded.config;
     let clock = Clock::real();
     let ramdisk = open_storage(config)?;
-    let conditions = Conditions::default();
     let health = HealthBook::new(clock.clone());
-    let jobs = Jobs::new(clock.clone());
-    let camera_health = health.register("camera", State::Disabled);
-    let thermal_health = health.register("tcam", State::Disabled);
-    for section in ["opc", "msp1000", "bitscope", "tinycloud"] {
-        let wanted = loaded.unavailable().contains(&section);
-        health.register(
-            section,
-            if wanted {
-                State::Unavailable
-            } else {
-                State::Disabled
-            },
-        );
-    }
-    let server_health = health.register("server", State::Ready);
-    for counter in [
-        "connections",
-        "refused_clients",
-        "stalled_clients",
-        "overlong_messages",
-    ] {
-        server_health.add(counter, 0);
-    }
-    let store_health = health.register("store", State::Ready);
-    let pool = BlockingPool::new(THREADS, QUEUE, server_health.clone(), "pool_overflows");
-    // Archives take minutes and all the processors they can get: they must not stand before listings and downloads.
-    let archives = BlockingPool::new(
-        ARCHIVES,
-        ARCHIVES,
-        server_health.clone(),
-        "archive_overflows",
-    );
-    let trace = Trace::new(clock.clone());
-    let serial = board_serial(loaded);
-    let parts = camera::Station {
-        clock: clock.clone(),
-        conditions: conditions.clone(),
-        health: camera_health.clone(),
-        trace: trace.clone(),
-        jobs: jobs.clone(),
-        pool: pool.clone(),
-        ramdisk: ramdisk.clone(),
-        shutdown: shutdown.clone(),
-    };
-    let faults = Faults::none();
-    let source = camera_source(loaded, &faults, &camera_health);
-    let simulated = matches!(source, Some(Source::Sim { .. }));
-    let (camera, camera_ended) = match source {
-        None => (None, None),
-        Some(source) => {
-            let (camera, run) = Camera::new(camera_options(config, source, &serial), parts);
-            (Some(camera), Some(executor.spawn(run)))
-        }
-    };
-    let (thermal, thermal_ended, thermal_faults) = match super::thermal::set_up(loaded, &clock) {
-        None => (None, None, None),
-        Some(setup) => {
-            let parts = tcam::Station {
-                clock: clock.clone(),
-                conditions: conditions.clone(),
-                health: thermal_health,
-                trace: Trace::new(clock.clone()),
-                shutdown: shutdown.clone(),
-            };
-            let (thermal, run) = Thermal::new(setup.options, parts);
-            (Some(thermal), Some(executor.spawn(run)), setup.faults)
-        }
-    };
-    let camera_faults = (simulated && loaded.board.is_simulated()).then(|| camera_faults(faults));
-    let mut traces = vec![("camera", trace)];
-    traces.extend(
-        thermal
-            .iter()
-            .map(|thermal| ("tcam", thermal.trace().clone())),
-    );
-    watch_storage(
-        &executor,
-        &clock,
-        &pool,
-        &ramdisk,
-        &conditions,
-        store_health,
-    );
-    let services = Services {
+    let [camera_health, thermal_health, server_health, store_health] = register(loaded, &health);
+    let common = Common {
+        conditions: Conditions::default(),
+        jobs: Jobs::new(clock.clone()),
+        pool: BlockingPool::new(THREADS, QUEUE, server_health.clone(), "pool_overflows"),
+        serial: board_serial(loaded),
         executor,
-        clock: clock.clone(),
-        conditions,
+        clock,
         health,
+        ramdisk,
+        shutdown,
+    };
+    let mut fitted = Fitted::default();
+    let camera = start_camera(loaded, &common, camera_health, &mut fitted);
+    let thermal = start_thermal(loaded, &common, thermal_health, &mut fitted);
+    watch_storage(&common, store_health);
+    let clock = common.clock.clone();
+    let tasks = std::mem::take(&mut fitted.tasks);
+    let services = Services {
+        identity: identity(loaded, &common.serial),
+        board: board_json(loaded, &common.serial),
+        executor: common.executor,
+        clock: common.clock,
+        conditions: common.conditions,
+        health: common.health,
+        jobs: common.jobs,
+        pool: common.pool,
+        ramdisk: common.ramdisk,
+        shutdown: common.shutdown,
+        // Archives take minutes and all the processors they can get: they must not stand before listings and downloads.
+        archives: BlockingPool::new(
+            ARCHIVES,
+            ARCHIVES,
+            server_health.clone(),
+            "archive_overflows",
+        ),
+        recordings: Arc::new(Semaphore::new(RECORDINGS)),
         server_health,
-        jobs,
-        pool,
-        faults: camera_faults
-            .map(|faults| ("camera", faults))
-            .into_iter()
-            .chain(thermal_faults.map(|faults| ("tcam", faults)))
-            .collect(),
-        traces,
-        options: camera
-            .iter()
-            .map(|_| "camera")
-            .chain(thermal.iter().map(|_| "thermal"))
-            .collect(),
+        faults: fitted.faults,
+        traces: fitted.traces,
+        options: fitted.options,
         camera,
         camera_start: CameraStart {
             fps: config.camera.fps,
             analogue_gain: config.camera.analogue_gain,
         },
-        identity: identity(loaded, &serial),
-        board: board_json(loaded, &serial),
+        thermal,
         clock_settable: !loaded.board.is_simulated(),
         paths: legacy_paths(config),
-        thermal,
-        ramdisk,
         legacy_settle: Duration::from_millis(config.scpi.legacy_settle_ms.into()),
         legacy_close_stops_service: config.scpi.legacy_close_stops_service,
         trigger,
-        shutdown,
         tree: tree(),
-        archives,
-        recordings: Cell::new(0),
         alive,
     };
     Ok(Station {
         services: Rc::new(services),
         instruments: Box::pin(async move {
-            if let Some(task) = camera_ended {
-                task.await;
-            }
-            if let Some(task) = thermal_ended {
+            for task in tasks {
                 task.await;
             }
         }),
         clock,
         status_led: light_status_led(loaded),
     })
+}
+
+/// Enters every part in the health book, in the order it is shown: camera, thermal camera, server, store are given.
+fn register(loaded: &Loaded, health: &HealthBook) -> [Health; 4] {
+    let camera = health.register("camera", State::Disabled);
+    let thermal = health.register("tcam", State::Disabled);
+    let unavailable = loaded.unavailable();
+    for section in ["opc", "msp1000", "bitscope", "tinycloud"] {
+        let state = match unavailable.contains(&section) {
+            true => State::Unavailable,
+            false => State::Disabled,
+        };
+        health.register(section, state);
+    }
+    let server = health.register("server", State::Ready);
+    for counter in [
+        "connections",
+        "refused_clients",
+        "stalled_clients",
+        "overlong_messages",
+    ] {
+        server.add(counter, 0);
+    }
+    [
+        camera,
+        thermal,
+        server,
+        health.register("store", State::Ready),
+    ]
+}
+
+fn start_camera(
+    loaded: &Loaded,
+    common: &Common,
+    health: Health,
+    fitted: &mut Fitted,
+) -> Option<Camera> {
+    let faults = Faults::none();
+    let source = camera_source(loaded, &faults, &health)?;
+    if matches!(source, Source::Sim { .. }) && loaded.board.is_simulated() {
+        fitted.faults.push(("camera", camera_faults(faults)));
+    }
+    let trace = Trace::new(common.clock.clone());
+    fitted.traces.push(("camera", trace.clone()));
+    fitted.options.push("camera");
+    let parts = camera::Station {
+        clock: common.clock.clone(),
+        conditions: common.conditions.clone(),
+        health,
+        trace,
+        jobs: common.jobs.clone(),
+        pool: common.pool.clone(),
+        ramdisk: common.ramdisk.clone(),
+        shutdown: common.shutdown.clone(),
+    };
+    let options = camera_options(&loaded.config, source, &common.serial);
+    let (camera, run) = Camera::new(options, parts);
+    fitted.tasks.push(common.executor.spawn(run));
+    Some(camera)
+}
+
+fn start_thermal(
+    loaded: &Loaded,
+    common: &Common,
+    health: Health,
+    fitted: &mut Fitted,
+) -> Option<Thermal> {
+    let setup = super::thermal::set_up(loaded, &common.clock)?;
+    let trace = Trace::new(common.clock.clone());
+    fitted.traces.push(("tcam", trace.clone()));
+    fitted.options.push("thermal");
+    fitted
+        .faults
+        .extend(setup.faults.map(|faults| ("tcam", faults)));
+    let parts = tcam::Station {
+        clock: common.clock.clone(),
+        conditions: common.conditions.clone(),
+        health,
+        trace,
+        shutdown: common.shutdown.clone(),
+    };
+    let (thermal, run) = Thermal::new(setup.options, parts);
+    fitted.tasks.push(common.executor.spawn(run));
+    Some(thermal)
 }
 
 fn open_storage(config: &Config) -> Result<RamDisk, AppError> {
@@ -269,20 +306,9 @@ fn camera_options(config: &Config, source: Source, serial: &str) -> camera::Opti
 }
 
 /// Raises `StorageLow` while little room is left.
-fn watch_storage(
-    executor: &LocalExecutor<'static>,
-    clock: &Clock,
-    pool: &BlockingPool,
-    ramdisk: &RamDisk,
-    conditions: &Conditions,
-    health: Health,
-) {
-    let (clock, pool, ramdisk, conditions) = (
-        clock.clone(),
-        pool.clone(),
-        ramdisk.clone(),
-        conditions.clone(),
-    );
+fn watch_storage(common: &Common, health: Health) {
+    let (clock, pool) = (common.clock.clone(), common.pool.clone());
+    let (ramdisk, conditions) = (common.ramdisk.clone(), common.conditions.clone());
     let watch = async move {
         let mut low = None;
         loop {
@@ -309,7 +335,7 @@ fn watch_storage(
             clock.sleep(STORAGE_LOOK).await;
         }
     };
-    executor.spawn(watch).detach();
+    common.executor.spawn(watch).detach();
 }
 
 fn light_status_led(loaded: &Loaded) -> Option<StatusLed> {

@@ -19,4 +19,4 @@ mod thermal;
 
 pub use self::commands::{help_rows, tree};
 pub use self::listener::{Listener, Protocol};
-pub use self::services::{CameraStart, Identity, LegacyPaths, Services};
+pub use self::services::{CameraStart, Identity, LegacyPaths, RECORDINGS, Services};

@@ -1,11 +1,12 @@
 //! What command handlers can reach: actor handles and the station's common ground.
 
-use std::cell::Cell;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
 use smol::LocalExecutor;
 use smol::channel::Sender;
+use smol::lock::Semaphore;
 
 use super::commands::Handler;
 use crate::base::clock::Clock;
@@ -20,6 +21,9 @@ use crate::camera::Camera;
 use crate::scpi::Tree;
 use crate::store::RamDisk;
 use crate::tcam::Thermal;
+
+/// Thermal recordings made at a time.
+pub const RECORDINGS: usize = 4;
 
 /// The four fields of `*IDN?`; none may hold a comma or semicolon.
 #[derive(Debug, Clone)]
@@ -95,8 +99,8 @@ pub struct Services {
     pub tree: Tree<Handler>,
     /// For archives.
     pub archives: BlockingPool,
-    /// Thermal recordings being made.
-    pub recordings: Cell<u32>,
+    /// Places for thermal recordings.
+    pub recordings: Arc<Semaphore>,
     /// Dropped with the last user of these services, which is how the station knows that all have ended.
     pub alive: Sender<()>,
 }

@@ -4,6 +4,8 @@ use std::io::Write;
 use std::rc::Rc;
 use std::time::Duration;
 
+use smol::lock::SemaphoreGuardArc;
+
 use super::super::Waiting;
 use super::super::system::adopt;
 use crate::base::conditions::{Condition, Raised};
@@ -12,14 +14,12 @@ use crate::base::jobs::Job;
 use crate::camera::PREFIX_LIMIT;
 use crate::scpi::{Args, Error};
 use crate::server::context::Context;
-use crate::server::services::Services;
+use crate::server::services::{RECORDINGS, Services};
 use crate::store::{NewFile, Reservation, StoreError, disk_size};
 use crate::tcam::proto::file::RecordingWriter;
 use crate::tcam::proto::spi::MAX_READ;
 use crate::tcam::{Image, Interest, Subscription, TcamError};
 
-/// Recordings made at a time.
-const RECORDINGS: u32 = 4;
 /// Room for the end of a file.
 const END_BYTES: u64 = 512;
 /// The camera may be restarted within this time, beyond the time between images.
@@ -35,9 +35,9 @@ pub(super) fn record<'a>(context: &'a mut Context, args: &'a Args<'_>) -> Waitin
             return Err(super::absent(&thermal));
         }
         let services = Rc::clone(&context.services);
-        if services.recordings.get() >= RECORDINGS {
-            return Err(Error::new(-213).with(format!("{RECORDINGS} recordings are being made")));
-        }
+        let place = services.recordings.try_acquire_arc().ok_or_else(|| {
+            Error::new(-213).with(format!("{RECORDINGS} recordings are being made"))
+        })?;
         let path = services.ramdisk.images().join(format!("{name}.tmjsn"));
         let disk = services.ramdisk.clone();
         let open = move || {
@@ -59,9 +59,9 @@ pub(super) fn record<'a>(context: &'a mut Context, args: &'a Args<'_>) -> Waitin
             images,
             file: Some(file),
             reservation,
+            _place: place,
         };
         let measuring = context.services.conditions.raise(Condition::Measuring);
-        recording.services.recordings.update(|count| count + 1);
         job.begin();
         context
             .services
@@ -100,11 +100,12 @@ struct Recording {
     file: Option<NewFile>,
     /// Space for the whole file, held to the end.
     reservation: Reservation,
+    /// One of the few at a time.
+    _place: SemaphoreGuardArc,
 }
 
 impl Recording {
     async fn run(mut self, measuring: Raised) {
-        let services = Rc::clone(&self.services);
         let job = self.job.clone();
         let mut result = Ok(());
         while result.is_ok() && self.writer.num_frames() < self.images.into() {
@@ -121,7 +122,6 @@ impl Recording {
         // What was recorded until an abort or a failure of the camera is a whole recording, only shorter.
         let closed = self.close().await;
         drop(measuring);
-        services.recordings.update(|count| count - 1);
         job.finish(result.and(closed));
     }
 
