@@ -2,6 +2,7 @@
 
 mod endpoints;
 mod logging;
+pub mod particle;
 pub mod particle_sim;
 mod readings;
 mod station;
