@@ -20,6 +20,8 @@ mod harness;
 mod legacy_session;
 #[path = "station/particle.rs"]
 mod particle;
+#[path = "station/particle_clock.rs"]
+mod particle_clock;
 #[path = "station/particle_faults.rs"]
 mod particle_faults;
 #[path = "station/start_and_stop.rs"]
