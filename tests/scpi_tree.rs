@@ -404,7 +404,7 @@ fn mistakes_in_a_table_are_found_at_start() {
     const SHORT: &[Row] = &[row("CALibrate", &[], 0), row("CAL?", &[], 1)];
     const SUFFIXES: &[Row] = &[row("A<1..2>:B", &[], 0), row("A:C", &[], 1)];
     const RANGE: &[Row] = &[row("A<1-2>", &[], 0)];
-    const LONG: &[Row] = &[row("ABCDEFGHIJKLM", &[], 0)];
+    const LONG: &[Row] = &[row("ABCDEFGHIJKLMNOPQ", &[], 0)];
     const EMPTY: &[Row] = &[row("[:A]", &[], 0)];
     const ORDER: &[Row] = &[row(
         "A",

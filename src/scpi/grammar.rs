@@ -88,7 +88,7 @@ impl<'a> Header<'a> {
     /// Takes the header that `text` starts with; returns it and what follows.
     ///
     /// # Errors
-    /// -101, -102 or -112.
+    /// -101 or -102. How long a mnemonic may be is for the tree to say.
     pub fn parse(text: &'a [u8]) -> Result<(Self, &'a [u8]), Error> {
         let absolute = text.first() == Some(&b':');
         let start = usize::from(absolute);
@@ -174,10 +174,6 @@ fn node_end(text: &[u8], start: usize) -> Result<usize, Error> {
     if !node.first().is_some_and(u8::is_ascii_alphabetic) {
         let byte = rest.first().copied().unwrap_or(b' ');
         return Err(misplaced(byte, -102));
-    }
-    let digits = node.iter().rev().take_while(|b| b.is_ascii_digit()).count();
-    if length - digits > MAX_MNEMONIC {
-        return Err(Error::new(-112).with(String::from_utf8_lossy(node)));
     }
     Ok(start + length)
 }

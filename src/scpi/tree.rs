@@ -98,8 +98,8 @@ impl<H> Tree<H> {
     /// Finds the command of a header and moves the path.
     ///
     /// # Errors
-    /// -113 for an unknown header or a form (command, query) it does not have, -114 for a wrong numeric suffix. The
-    /// path stays where it was.
+    /// -112 for an unknown word of more than 12 characters, -113 for an unknown header or a form (command, query) it
+    /// does not have, -114 for a wrong numeric suffix. The path stays where it was.
     pub fn find(&self, path: &mut PathState, header: &Header<'_>) -> Result<Match<H>, Error> {
         let mut at = if header.is_common() || header.is_absolute() {
             PathState::default()
@@ -172,7 +172,11 @@ impl<H> Tree<H> {
             return Ok(next);
         }
         let (Some(suffix), Some(child)) = (node.suffix, self.child(at.node, node.name)) else {
-            return Err(Error::new(-113));
+            return Err(Error::new(match node.name.len() {
+                ..=MAX_MNEMONIC => -113,
+                // Words of the table are as long as they are: `CONFiguration` has 13 letters.
+                _ => -112,
+            }));
         };
         let (least, most) = self.nodes[child].suffix().ok_or(Error::new(-113))?;
         if !(least..=most).contains(&suffix) {
@@ -317,7 +321,7 @@ fn node_pattern(text: &'static str, header: &str) -> Pattern {
     let suffix = bounds.unwrap_or_else(|| panic!("bad suffix range in {header}"));
     let name = long.strip_prefix('*').unwrap_or(long);
     let well_formed = name.starts_with(|c: char| c.is_ascii_alphabetic())
-        && name.len() <= MAX_MNEMONIC
+        && name.len() <= size_of::<Name>()
         && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
     assert!(well_formed, "bad node {text:?} in {header}");
     Pattern { long, suffix }

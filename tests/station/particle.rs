@@ -119,7 +119,8 @@ fn every_command_answers() {
     assert_eq!(info["serial"], "OPC-N3 177290411");
     assert_eq!(info["link"], "sim");
     assert_eq!(info["reading"]["laser_status"], 608);
-    let configuration = client.json("PART:CONF?");
+    let configuration = client.json("PARTICLE:CONFIGURATION?");
+    assert_eq!(client.json("PART:CONF?"), configuration);
     assert_eq!(configuration["bin_edges_um"][24], 40.0);
     assert_eq!(configuration["pm_diameters_um"][1], 2.5);
     station.stop();

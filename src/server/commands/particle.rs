@@ -78,7 +78,7 @@ pub(super) const ROWS: &[Row] = &[
         Handler::Now(info),
     ),
     particle_row(
-        "PARTicle:CONFigure?",
+        "PARTicle:CONFiguration?",
         &[],
         "the counter's own configuration: bin edges, weightings, PM diameters, as JSON",
         Handler::Now(configuration),
