@@ -77,6 +77,9 @@ pub enum SendError {
     /// Another failure, in the program's own words.
     #[error("scp failed: {0}")]
     Failed(String),
+    /// The station wanted it ended.
+    #[error("ended before the file was sent")]
+    Aborted,
     /// The program could not be run, or its files not be prepared.
     #[error("cannot run scp")]
     Program(#[source] std::io::Error),
@@ -123,6 +126,19 @@ pub enum UploadError {
     /// There is no such batch, or it is not rejected.
     #[error("{0} is not a rejected batch")]
     NotRejected(String),
+    /// Too little room for the files of a batch, whose rows wait in the database.
+    #[error("{free} bytes are free in {}, of which {reserve} are kept for readings: batches wait", folder.display())]
+    NoRoom {
+        /// Where the files go.
+        folder: PathBuf,
+        /// Free there.
+        free: u64,
+        /// What must stay free.
+        reserve: u64,
+    },
+    /// The station or the user wanted it ended; it goes on from there the next time.
+    #[error("ended on request")]
+    Aborted,
     /// Stopped here on purpose.
     #[error("stopped at {0:?}")]
     Stopped(Arrow),
@@ -146,9 +162,20 @@ impl UploadError {
             UploadError::File { .. } => Kind::Storage,
             UploadError::NotRejected(_) => Kind::NotFound,
             UploadError::Busy => Kind::Busy,
-            UploadError::Stopped(_) => Kind::Aborted,
+            UploadError::NoRoom { .. } => Kind::Full,
+            UploadError::Stopped(_)
+            | UploadError::Aborted
+            | UploadError::Send(SendError::Aborted) => Kind::Aborted,
             _ => Kind::Hardware,
         }
+    }
+
+    /// Whether the run was ended from outside: nothing is wrong with the batch.
+    pub(super) fn is_end(&self) -> bool {
+        matches!(
+            self,
+            UploadError::Stopped(_) | UploadError::Aborted | UploadError::Send(SendError::Aborted)
+        )
     }
 
     /// Whether every other batch would fail alike, so that trying them is pointless.
@@ -160,7 +187,6 @@ impl UploadError {
                     ApiError::Unreachable(_) | ApiError::Insecure(_) | ApiError::Address(_)
                 )
                 | UploadError::Send(SendError::HostKeyChanged { .. } | SendError::Program(_))
-                | UploadError::Stopped(_)
         )
     }
 }
