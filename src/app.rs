@@ -3,6 +3,7 @@
 mod endpoints;
 mod logging;
 pub mod particle_sim;
+mod readings;
 mod station;
 mod thermal;
 

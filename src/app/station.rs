@@ -12,6 +12,7 @@ use smol::lock::Semaphore;
 use smol::{LocalExecutor, Task};
 
 use super::AppError;
+use super::readings::{self, WallClock};
 use crate::base::clock::Clock;
 use crate::base::conditions::{Condition, Conditions};
 use crate::base::error::{Failure, Kind};
@@ -29,6 +30,7 @@ use crate::config::{CameraBackend, Config, Loaded};
 use crate::raw::Format;
 use crate::server::{CameraStart, Identity, LegacyPaths, RECORDINGS, Services, tree};
 use crate::store::RamDisk;
+use crate::store::readings::{ReadingStore, StoreHandle};
 use crate::tcam::{self, Thermal};
 
 /// Where the Raspberry Pi's firmware puts the board's serial number.
@@ -63,6 +65,11 @@ struct Common {
     ramdisk: RamDisk,
     shutdown: Shutdown,
     serial: String,
+    /// Where readings go; `None` when neither the particle counter nor the cloud is enabled.
+    readings: Option<StoreHandle>,
+    /// Civil time, and whether it can be trusted.
+    #[allow(dead_code)]
+    wall_clock: WallClock,
 }
 
 /// What the instruments bring.
@@ -87,12 +94,21 @@ pub(super) fn build(
     let clock = Clock::real();
     let ramdisk = open_storage(config)?;
     let health = HealthBook::new(clock.clone());
-    let [camera_health, thermal_health, server_health, store_health] = register(loaded, &health);
+    let [
+        camera_health,
+        thermal_health,
+        server_health,
+        store_health,
+        readings_health,
+    ] = register(loaded, &health);
+    let readings = readings::open(loaded, &clock, &readings_health);
     let common = Common {
         conditions: Conditions::default(),
         jobs: Jobs::new(clock.clone()),
         pool: BlockingPool::new(THREADS, QUEUE, server_health.clone(), "pool_overflows"),
         serial: board_serial(loaded),
+        readings: readings.as_ref().map(ReadingStore::handle),
+        wall_clock: WallClock::new(&clock, loaded.board.is_simulated()),
         executor,
         clock,
         health,
@@ -103,6 +119,7 @@ pub(super) fn build(
     let camera = start_camera(loaded, &common, camera_health, &mut fitted);
     let thermal = start_thermal(loaded, &common, thermal_health, &mut fitted);
     watch_storage(&common, store_health);
+    watch_readings(&common, readings_health);
     let clock = common.clock.clone();
     let tasks = std::mem::take(&mut fitted.tasks);
     let services = Services {
@@ -115,6 +132,7 @@ pub(super) fn build(
         jobs: common.jobs,
         pool: common.pool,
         ramdisk: common.ramdisk,
+        readings: common.readings,
         shutdown: common.shutdown,
         // Archives take minutes and all the processors they can get: they must not stand before listings and downloads.
         archives: BlockingPool::new(
@@ -148,14 +166,19 @@ pub(super) fn build(
             for task in tasks {
                 task.await;
             }
+            // Last: what the instruments handed over until now is committed.
+            if let Some(store) = readings {
+                smol::unblock(|| store.close()).await;
+            }
         }),
         clock,
         status_led: light_status_led(loaded),
     })
 }
 
-/// Enters every part in the health book, in the order it is shown: camera, thermal camera, server, store are given.
-fn register(loaded: &Loaded, health: &HealthBook) -> [Health; 4] {
+/// Enters every part in the health book, in the order it is shown: camera, thermal camera, server, store and readings
+/// are given.
+fn register(loaded: &Loaded, health: &HealthBook) -> [Health; 5] {
     let camera = health.register("camera", State::Disabled);
     let thermal = health.register("tcam", State::Disabled);
     let unavailable = loaded.unavailable();
@@ -180,6 +203,7 @@ fn register(loaded: &Loaded, health: &HealthBook) -> [Health; 4] {
         thermal,
         server,
         health.register("store", State::Ready),
+        health.register("readings", State::Disabled),
     ]
 }
 
@@ -336,6 +360,18 @@ fn watch_storage(common: &Common, health: Health) {
         }
     };
     common.executor.spawn(watch).detach();
+}
+
+fn watch_readings(common: &Common, health: Health) {
+    if let Some(store) = common.readings.clone() {
+        readings::watch(
+            &common.executor,
+            &common.clock,
+            &common.conditions,
+            health,
+            store,
+        );
+    }
 }
 
 fn light_status_led(loaded: &Loaded) -> Option<StatusLed> {

@@ -20,6 +20,7 @@ use crate::base::trace::Trace;
 use crate::camera::Camera;
 use crate::scpi::Tree;
 use crate::store::RamDisk;
+use crate::store::readings::StoreHandle;
 use crate::tcam::Thermal;
 
 /// Thermal recordings made at a time.
@@ -77,6 +78,8 @@ pub struct Services {
     pub thermal: Option<Thermal>,
     /// Pictures and archives.
     pub ramdisk: RamDisk,
+    /// Readings in the database; `None` when neither the particle counter nor the cloud is enabled.
+    pub readings: Option<StoreHandle>,
     /// `*IDN?`
     pub identity: Identity,
     /// `SYSTem:BOARd?`, as JSON text.
