@@ -26,6 +26,7 @@ use crate::board::Pipeline;
 use crate::bus::gpio::StatusLed;
 use crate::camera::sim::Faults;
 use crate::camera::{self, Camera, Source};
+use crate::cloud::{self, Cloud};
 use crate::config::{CameraBackend, Config, Loaded};
 use crate::raw::Format;
 use crate::server::{CameraStart, Identity, LegacyPaths, RECORDINGS, Services, tree};
@@ -68,7 +69,6 @@ struct Common {
     /// Where readings go; `None` when neither the particle counter nor the cloud is enabled.
     readings: Option<StoreHandle>,
     /// Civil time, and whether it can be trusted.
-    #[allow(dead_code)]
     wall_clock: WallClock,
 }
 
@@ -100,6 +100,7 @@ pub(super) fn build(
         server_health,
         store_health,
         readings_health,
+        cloud_health,
     ] = register(loaded, &health);
     let readings = readings::open(loaded, &clock, &readings_health);
     let common = Common {
@@ -118,6 +119,7 @@ pub(super) fn build(
     let mut fitted = Fitted::default();
     let camera = start_camera(loaded, &common, camera_health, &mut fitted);
     let thermal = start_thermal(loaded, &common, thermal_health, &mut fitted);
+    let cloud = start_cloud(loaded, &common, cloud_health, &mut fitted);
     watch_storage(&common, store_health);
     watch_readings(&common, readings_health);
     let clock = common.clock.clone();
@@ -152,6 +154,7 @@ pub(super) fn build(
             analogue_gain: config.camera.analogue_gain,
         },
         thermal,
+        cloud,
         clock_settable: !loaded.board.is_simulated(),
         paths: legacy_paths(config),
         legacy_settle: Duration::from_millis(config.scpi.legacy_settle_ms.into()),
@@ -176,19 +179,20 @@ pub(super) fn build(
     })
 }
 
-/// Enters every part in the health book, in the order it is shown: camera, thermal camera, server, store and readings
-/// are given.
-fn register(loaded: &Loaded, health: &HealthBook) -> [Health; 5] {
+/// Enters every part in the health book, in the order it is shown: camera, thermal camera, server, store, readings
+/// and cloud are given.
+fn register(loaded: &Loaded, health: &HealthBook) -> [Health; 6] {
     let camera = health.register("camera", State::Disabled);
     let thermal = health.register("tcam", State::Disabled);
     let unavailable = loaded.unavailable();
-    for section in ["opc", "msp1000", "bitscope", "tinycloud"] {
+    for section in ["opc", "msp1000", "bitscope"] {
         let state = match unavailable.contains(&section) {
             true => State::Unavailable,
             false => State::Disabled,
         };
         health.register(section, state);
     }
+    let cloud = health.register("tinycloud", State::Disabled);
     let server = health.register("server", State::Ready);
     for counter in [
         "connections",
@@ -204,6 +208,7 @@ fn register(loaded: &Loaded, health: &HealthBook) -> [Health; 5] {
         server,
         health.register("store", State::Ready),
         health.register("readings", State::Disabled),
+        cloud,
     ]
 }
 
@@ -260,6 +265,30 @@ fn start_thermal(
     let (thermal, run) = Thermal::new(setup.options, parts);
     fitted.tasks.push(common.executor.spawn(run));
     Some(thermal)
+}
+
+fn start_cloud(
+    loaded: &Loaded,
+    common: &Common,
+    health: Health,
+    fitted: &mut Fitted,
+) -> Option<Cloud> {
+    let store = common.readings.clone()?;
+    let trace = Trace::new(common.clock.clone());
+    fitted.traces.push(("tinycloud", trace.clone()));
+    let parts = cloud::Station {
+        clock: common.clock.clone(),
+        conditions: common.conditions.clone(),
+        health,
+        trace,
+        jobs: common.jobs.clone(),
+        shutdown: common.shutdown.clone(),
+        store,
+    };
+    let options = super::cloud::options(loaded, &common.wall_clock);
+    let (cloud, run) = Cloud::new(options, parts);
+    fitted.tasks.push(common.executor.spawn(run));
+    Some(cloud)
 }
 
 fn open_storage(config: &Config) -> Result<RamDisk, AppError> {

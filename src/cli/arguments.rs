@@ -40,7 +40,7 @@ pub(super) struct Arguments {
     pub(super) host: Option<String>,
     pub(super) port: Option<u16>,
     pub(super) timeout: Option<Duration>,
-    /// The SCPI messages of `query`.
+    /// The SCPI messages of `query`, the words of `cloud`.
     pub(super) words: Vec<String>,
     pub(super) help: bool,
     pub(super) version: bool,
@@ -73,7 +73,7 @@ impl Command {
     /// The flags with a value that it takes; `--help` and `--version` it always does.
     fn flags(self) -> &'static [&'static str] {
         match self {
-            Command::Serve | Command::Check => &["config", "board", "state-dir"],
+            Command::Serve | Command::Check | Command::Cloud => &["config", "board", "state-dir"],
             Command::Query => &["host", "port", "timeout", "config", "board", "state-dir"],
             Command::Status => &["host", "port", "timeout", "config", "board", "state-dir"],
             _ => &[],
@@ -82,7 +82,7 @@ impl Command {
 
     /// Whether it reads its own arguments, in this version or a later one.
     fn reads_the_rest(self) -> bool {
-        matches!(self, Command::Sim | Command::Opc | Command::Cloud)
+        matches!(self, Command::Sim | Command::Opc)
     }
 
     fn named(word: &str) -> Result<Self, Failure> {
@@ -175,7 +175,7 @@ impl Arguments {
     fn take_word(&mut self, word: String, command: &mut Option<Command>) -> Result<(), Failure> {
         match *command {
             None => *command = Some(Command::named(&word)?),
-            Some(Command::Query) => self.words.push(word),
+            Some(Command::Query | Command::Cloud) => self.words.push(word),
             Some(Command::Help) if self.help_about.is_none() => {
                 self.help_about = Some(Command::named(&word)?);
             }

@@ -4,6 +4,7 @@ mod arguments;
 mod boards;
 mod check;
 mod client;
+mod cloud;
 mod help;
 mod query;
 mod serve;
@@ -74,7 +75,8 @@ fn run(request: Request) -> Result<ExitCode, Failure> {
         Command::Status => status::run(&arguments),
         Command::Sim => sim::run(&arguments),
         Command::Help => print(help::of(arguments.help_about)).map(|()| ExitCode::SUCCESS),
-        later @ (Command::Opc | Command::Cloud) => Err(Failure::Failed(format!(
+        Command::Cloud => cloud::run(&arguments),
+        later @ Command::Opc => Err(Failure::Failed(format!(
             "{} is not available in this version",
             later.name()
         ))),

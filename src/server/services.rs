@@ -18,6 +18,7 @@ use crate::base::pool::BlockingPool;
 use crate::base::shutdown::{Shutdown, Trigger};
 use crate::base::trace::Trace;
 use crate::camera::Camera;
+use crate::cloud::Cloud;
 use crate::scpi::Tree;
 use crate::store::RamDisk;
 use crate::store::readings::StoreHandle;
@@ -76,6 +77,8 @@ pub struct Services {
     pub camera_start: CameraStart,
     /// The thermal camera; `None` when disabled.
     pub thermal: Option<Thermal>,
+    /// Batches and uploads; `None` where there are no readings.
+    pub cloud: Option<Cloud>,
     /// Pictures and archives.
     pub ramdisk: RamDisk,
     /// Readings in the database; `None` when neither the particle counter nor the cloud is enabled.
