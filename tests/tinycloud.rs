@@ -13,3 +13,5 @@ mod exactly_once;
 mod faults;
 #[path = "tinycloud/ssh.rs"]
 mod ssh;
+#[path = "tinycloud/sshd.rs"]
+mod sshd;
