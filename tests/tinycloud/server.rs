@@ -120,6 +120,10 @@ pub struct State {
     pub inbox: Option<PathBuf>,
     /// How slow a slow answer or transfer is.
     pub pause: Duration,
+    /// Whether it stays slow until this is over.
+    pub hold: bool,
+    /// How often it was slow so far.
+    pub stalls: usize,
     faults: HashMap<Place, VecDeque<Fault>>,
     issued: u128,
 }
@@ -177,6 +181,14 @@ impl Tinycloud {
         self.state().faults.clear();
     }
 
+    /// Whether any fault has not struck yet.
+    pub fn has_faults(&self) -> bool {
+        self.state()
+            .faults
+            .values()
+            .any(|faults| !faults.is_empty())
+    }
+
     /// Rows that arrived, and how many of them more than once.
     pub fn counts(&self) -> (usize, usize) {
         let state = self.state();
@@ -191,8 +203,15 @@ impl Tinycloud {
 
     /// Takes its time, as it is told to.
     pub fn stall(&self) {
-        let pause = self.state().pause;
+        let pause = {
+            let mut state = self.state();
+            state.stalls += 1;
+            state.pause
+        };
         std::thread::sleep(pause);
+        while self.state().hold {
+            std::thread::sleep(Duration::from_millis(1));
+        }
     }
 
     fn take_fault(&self, place: Place) -> Option<Fault> {

@@ -122,6 +122,9 @@ impl Door {
                 mute.is_none_or(|mute| seen.load(std::sync::atomic::Ordering::SeqCst) < mute)
             });
         });
+        if fault == Some(Fault::AckLost) {
+            cut_when_whole(file, size, &client);
+        }
         let (mut from, mut to) = (client.try_clone().unwrap(), inside.try_clone().unwrap());
         let mut slow = fault == Some(Fault::SlowTransfer);
         copy(&mut from, &mut to, |n| {
@@ -132,13 +135,6 @@ impl Door {
             }
             !(fault == Some(Fault::CutAfterHalf) && before + n > half)
         });
-        if fault == Some(Fault::AckLost) {
-            let end = Instant::now() + PATIENCE;
-            let whole = || fs::metadata(&file).is_ok_and(|data| data.len() == size as u64);
-            while !whole() && Instant::now() < end {
-                std::thread::sleep(Duration::from_millis(1));
-            }
-        }
         let _ = client.shutdown(Shutdown::Both);
         let _ = inside.shutdown(Shutdown::Both);
         back.join().unwrap();
@@ -188,6 +184,19 @@ impl Door {
             .spawn();
         (inside, child.unwrap())
     }
+}
+
+/// Ends the client's connection once the file is there.
+fn cut_when_whole(file: PathBuf, size: usize, client: &TcpStream) {
+    let client = client.try_clone().unwrap();
+    std::thread::spawn(move || {
+        let end = Instant::now() + PATIENCE;
+        let whole = || fs::metadata(&file).is_ok_and(|data| data.len() == size as u64);
+        while !whole() && Instant::now() < end {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        let _ = client.shutdown(Shutdown::Both);
+    });
 }
 
 /// Passes bytes on for as long as `go_on` wants, which is asked before each piece.
