@@ -18,3 +18,5 @@ mod ssh;
 #[allow(dead_code)]
 #[path = "tinycloud/sshd.rs"]
 mod sshd;
+#[path = "tinycloud/tls.rs"]
+mod tls;

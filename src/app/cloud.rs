@@ -34,6 +34,7 @@ pub(crate) fn settings(loaded: &Loaded) -> UploadSettings {
             api: cloud.api.clone(),
             ca_file: cloud.ca_file.clone(),
             allow_http: cloud.allow_http,
+            limit: None,
         },
         key_file: cloud.gateway_key_file.clone(),
         batch: BatchSettings {

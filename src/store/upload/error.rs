@@ -41,7 +41,13 @@ pub enum ApiError {
     /// The certificate file is no use.
     #[error("no certificates in {}", .0.display())]
     Certificates(PathBuf),
-    /// No connection, no answer in time, a broken answer.
+    /// No answer in time.
+    #[error("the server did not answer within {0} s")]
+    TimedOut(f64),
+    /// Its certificate is not trusted, or no encryption can be agreed on.
+    #[error("no secure connection to the server: {0}")]
+    Tls(String),
+    /// No connection, or a broken answer.
     #[error("the server cannot be reached")]
     Unreachable(#[source] Box<ureq::Error>),
     /// An answer other than 200.
@@ -156,7 +162,7 @@ impl UploadError {
         match self {
             UploadError::Key(KeyError::Missing(_)) => Kind::NotFound,
             UploadError::Batch(error) => error.kind(),
-            UploadError::Api(ApiError::Unreachable(_)) => Kind::TimedOut,
+            UploadError::Api(ApiError::Unreachable(_) | ApiError::TimedOut(_)) => Kind::TimedOut,
             UploadError::Api(ApiError::Insecure(_) | ApiError::Address(_)) => Kind::InvalidArgument,
             UploadError::Send(SendError::TimedOut(_)) => Kind::TimedOut,
             UploadError::File { .. } => Kind::Storage,
@@ -184,7 +190,12 @@ impl UploadError {
             self,
             UploadError::Key(_)
                 | UploadError::Api(
-                    ApiError::Unreachable(_) | ApiError::Insecure(_) | ApiError::Address(_)
+                    ApiError::Unreachable(_)
+                        | ApiError::TimedOut(_)
+                        | ApiError::Tls(_)
+                        | ApiError::Certificates(_)
+                        | ApiError::Insecure(_)
+                        | ApiError::Address(_)
                 )
                 | UploadError::Send(SendError::HostKeyChanged { .. } | SendError::Program(_))
         )
