@@ -3,6 +3,7 @@
 pub(crate) mod cloud;
 mod endpoints;
 mod logging;
+pub mod particle;
 pub mod particle_sim;
 mod readings;
 mod station;

@@ -99,14 +99,20 @@ pub(super) fn watch(
     executor: &LocalExecutor<'static>,
     clock: &Clock,
     conditions: &Conditions,
+    wall_clock: &WallClock,
     health: Health,
     store: StoreHandle,
 ) {
     let (clock, conditions) = (clock.clone(), conditions.clone());
+    let wall_clock = wall_clock.clone();
     let watch = async move {
         let mut known: Option<StoreStatus> = None;
         let mut losing = None;
+        let mut corrected = false;
         loop {
+            if !corrected {
+                corrected = correct(&wall_clock, &store, &health).await;
+            }
             let status = store.status();
             if known.as_ref() != Some(&status) {
                 let lost = known.as_ref().map_or(0, |known| known.lost);
@@ -120,6 +126,24 @@ pub(super) fn watch(
         }
     };
     executor.spawn(watch).detach();
+}
+
+/// Corrects the stamps of rows taken before the clock was set, once it is; whether that is done.
+async fn correct(wall_clock: &WallClock, store: &StoreHandle, health: &Health) -> bool {
+    let clock = wall_clock.state();
+    if !clock.is_set {
+        return false;
+    }
+    match store.set_clock(clock).await {
+        Ok(0) => true,
+        Ok(rows) => {
+            tracing::info!(rows, "stamps taken before the clock was set are corrected");
+            health.add("corrected", rows as u64);
+            true
+        }
+        // It is tried again with the next look.
+        Err(_) => false,
+    }
 }
 
 fn show(status: &StoreStatus, known: Option<&StoreStatus>, clock: &Clock, health: &Health) {

@@ -28,6 +28,7 @@ use crate::camera::sim::Faults;
 use crate::camera::{self, Camera, Source};
 use crate::cloud::{self, Cloud};
 use crate::config::{CameraBackend, Config, Loaded};
+use crate::opcn3::{self, Particles};
 use crate::raw::Format;
 use crate::server::{CameraStart, Identity, LegacyPaths, RECORDINGS, Services, tree};
 use crate::store::RamDisk;
@@ -94,15 +95,9 @@ pub(super) fn build(
     let clock = Clock::real();
     let ramdisk = open_storage(config)?;
     let health = HealthBook::new(clock.clone());
-    let [
-        camera_health,
-        thermal_health,
-        server_health,
-        store_health,
-        readings_health,
-        cloud_health,
-    ] = register(loaded, &health);
-    let readings = readings::open(loaded, &clock, &readings_health);
+    let parts = register(loaded, &health);
+    let server_health = parts.server;
+    let readings = readings::open(loaded, &clock, &parts.readings);
     let common = Common {
         conditions: Conditions::default(),
         jobs: Jobs::new(clock.clone()),
@@ -117,11 +112,12 @@ pub(super) fn build(
         shutdown,
     };
     let mut fitted = Fitted::default();
-    let camera = start_camera(loaded, &common, camera_health, &mut fitted);
-    let thermal = start_thermal(loaded, &common, thermal_health, &mut fitted);
-    let cloud = start_cloud(loaded, &common, cloud_health, &mut fitted);
-    watch_storage(&common, store_health);
-    watch_readings(&common, readings_health);
+    let camera = start_camera(loaded, &common, parts.camera, &mut fitted);
+    let thermal = start_thermal(loaded, &common, parts.thermal, &mut fitted);
+    let particles = start_particles(loaded, &common, parts.particles, &mut fitted);
+    let cloud = start_cloud(loaded, &common, parts.cloud, &mut fitted);
+    watch_storage(&common, parts.store);
+    watch_readings(&common, parts.readings);
     let clock = common.clock.clone();
     let tasks = std::mem::take(&mut fitted.tasks);
     let services = Services {
@@ -154,6 +150,7 @@ pub(super) fn build(
             analogue_gain: config.camera.analogue_gain,
         },
         thermal,
+        particles,
         cloud,
         clock_settable: !loaded.board.is_simulated(),
         paths: legacy_paths(config),
@@ -179,13 +176,24 @@ pub(super) fn build(
     })
 }
 
-/// Enters every part in the health book, in the order it is shown: camera, thermal camera, server, store, readings
-/// and cloud are given.
-fn register(loaded: &Loaded, health: &HealthBook) -> [Health; 6] {
+/// The entries of the parts in the health book.
+struct Parts {
+    camera: Health,
+    thermal: Health,
+    particles: Health,
+    server: Health,
+    store: Health,
+    readings: Health,
+    cloud: Health,
+}
+
+/// Enters every part in the health book, in the order it is shown.
+fn register(loaded: &Loaded, health: &HealthBook) -> Parts {
     let camera = health.register("camera", State::Disabled);
     let thermal = health.register("tcam", State::Disabled);
+    let particles = health.register("opc", State::Disabled);
     let unavailable = loaded.unavailable();
-    for section in ["opc", "msp1000", "bitscope"] {
+    for section in ["msp1000", "bitscope"] {
         let state = match unavailable.contains(&section) {
             true => State::Unavailable,
             false => State::Disabled,
@@ -202,14 +210,15 @@ fn register(loaded: &Loaded, health: &HealthBook) -> [Health; 6] {
     ] {
         server.add(counter, 0);
     }
-    [
+    Parts {
         camera,
         thermal,
+        particles,
         server,
-        health.register("store", State::Ready),
-        health.register("readings", State::Disabled),
+        store: health.register("store", State::Ready),
+        readings: health.register("readings", State::Disabled),
         cloud,
-    ]
+    }
 }
 
 fn start_camera(
@@ -265,6 +274,34 @@ fn start_thermal(
     let (thermal, run) = Thermal::new(setup.options, parts);
     fitted.tasks.push(common.executor.spawn(run));
     Some(thermal)
+}
+
+fn start_particles(
+    loaded: &Loaded,
+    common: &Common,
+    health: Health,
+    fitted: &mut Fitted,
+) -> Option<Particles> {
+    let setup = super::particle::set_up(loaded, &common.clock)?;
+    let trace = Trace::new(common.clock.clone());
+    fitted.traces.push(("opc", trace.clone()));
+    fitted.options.push("particles");
+    fitted
+        .faults
+        .extend(setup.faults.map(|faults| ("opc", faults)));
+    let wall_clock = common.wall_clock.clone();
+    let parts = opcn3::Station {
+        clock: common.clock.clone(),
+        wall_clock: Rc::new(move || wall_clock.state()),
+        conditions: common.conditions.clone(),
+        health,
+        trace,
+        store: common.readings.clone(),
+        shutdown: common.shutdown.clone(),
+    };
+    let (particles, run) = Particles::new(setup.options, parts);
+    fitted.tasks.push(common.executor.spawn(run));
+    Some(particles)
 }
 
 fn start_cloud(
@@ -397,6 +434,7 @@ fn watch_readings(common: &Common, health: Health) {
             &common.executor,
             &common.clock,
             &common.conditions,
+            &common.wall_clock,
             health,
             store,
         );

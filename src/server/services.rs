@@ -19,6 +19,7 @@ use crate::base::shutdown::{Shutdown, Trigger};
 use crate::base::trace::Trace;
 use crate::camera::Camera;
 use crate::cloud::Cloud;
+use crate::opcn3::Particles;
 use crate::scpi::Tree;
 use crate::store::RamDisk;
 use crate::store::readings::StoreHandle;
@@ -77,6 +78,8 @@ pub struct Services {
     pub camera_start: CameraStart,
     /// The thermal camera; `None` when disabled.
     pub thermal: Option<Thermal>,
+    /// The particle counter; `None` when disabled.
+    pub particles: Option<Particles>,
     /// Batches and uploads; `None` where there are no readings.
     pub cloud: Option<Cloud>,
     /// Pictures and archives.

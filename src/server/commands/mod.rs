@@ -7,6 +7,7 @@ mod camera;
 mod cloud;
 mod common;
 mod files;
+mod particle;
 mod status;
 mod system;
 mod thermal;
@@ -34,7 +35,7 @@ pub type Waiting<'a> = Pin<Box<dyn Future<Output = Result<(), Error>> + 'a>>;
 /// A row of the table.
 pub(super) type Row = Command<Handler>;
 
-const TABLES: [&[Row]; 9] = {
+const TABLES: [&[Row]; 10] = {
     let [measuring, setting, network] = thermal::TABLES;
     [
         common::ROWS,
@@ -45,6 +46,7 @@ const TABLES: [&[Row]; 9] = {
         measuring,
         setting,
         network,
+        particle::ROWS,
         cloud::ROWS,
     ]
 };
