@@ -1,5 +1,6 @@
 //! Wiring: configuration and board to storage, instruments and servers; start and stop order.
 
+pub(crate) mod cloud;
 mod endpoints;
 mod logging;
 pub mod particle;

@@ -10,6 +10,7 @@
 //! | [`opcn3`] | the particle counter: codec, driver, simulation |
 //! | [`usbiss`] | the USB bridge in front of it, as an SPI device |
 //! | [`camera`] | the HQ camera: backends, stream, capture plan, actor, image worker |
+//! | [`cloud`] | batches and uploads, on schedule and on demand |
 //! | [`store`] | RAM disk, atomic files, catalog, archives |
 //! | [`board`], [`config`] | profiles and settings, each mistake with its place |
 //! | [`scpi`] | the text protocol as bytes and plain structs |
@@ -23,6 +24,7 @@ pub mod board;
 pub mod bus;
 pub mod camera;
 pub mod cli;
+pub mod cloud;
 pub mod config;
 pub mod opcn3;
 pub mod raw;

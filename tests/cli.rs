@@ -111,7 +111,7 @@ fn every_command_has_a_help_text_that_fits_a_terminal() {
 
 #[test]
 fn every_flag_that_a_help_text_names_is_taken() {
-    for command in ["serve", "check", "boards", "query", "status"] {
+    for command in ["serve", "check", "boards", "query", "status", "cloud"] {
         let (_, help, _) = run(&[command, "--help"]);
         let rows = help.lines().filter(|line| line.starts_with("  -"));
         let words = rows
@@ -139,7 +139,7 @@ fn the_version_is_that_of_the_package() {
 
 #[test]
 fn wrong_usage_is_explained_and_exits_with_2() {
-    let cases: [(&[&str], &str); 12] = [
+    let cases: [(&[&str], &str); 15] = [
         (
             &["frob"],
             "there is no command \"frob\"\nTry 'outpost --help'.",
@@ -188,6 +188,18 @@ fn wrong_usage_is_explained_and_exits_with_2() {
             &["query"],
             "query needs a SCPI message, such as '*IDN?'\nTry 'outpost query --help'.",
         ),
+        (
+            &["opc"],
+            "opc needs to know what: test, read or recent\nTry 'outpost opc --help'.",
+        ),
+        (
+            &["opc", "recent", "0"],
+            "recent takes a number of rows from 1 to 500, not \"0\"\nTry 'outpost opc --help'.",
+        ),
+        (
+            &["opc", "clean"],
+            "opc cannot \"clean\": it can test, read and recent\nTry 'outpost opc --help'.",
+        ),
     ];
     for (arguments, text) in cases {
         let expected = said(2, "", &format!("outpost: {text}\n"));
@@ -196,17 +208,58 @@ fn wrong_usage_is_explained_and_exits_with_2() {
 }
 
 #[test]
-fn commands_of_later_versions_say_so() {
-    for arguments in [
-        &["opc", "recent", "5"][..],
-        &["cloud", "register", "--pin=1"],
+fn the_particle_counter_is_asked_without_a_station() {
+    let folder = tempfile::tempdir().unwrap();
+    let place = [
+        "--board",
+        "sim",
+        "--state-dir",
+        folder.path().to_str().unwrap(),
+    ];
+    let opc = |words: &[&str]| run(&[&["opc"], words, &place[..]].concat());
+    assert_eq!(opc(&["recent"]), said(0, "no readings yet\n", ""));
+    let database = folder.path().join("data/readings.db");
+    assert!(!database.exists(), "looking made a database");
+    let (code, text, err) = opc(&["test"]);
+    assert_eq!((code, err.as_str()), (0, ""), "{text}");
+    let head = "Asked by: this command, as no station is running\nLink: sim\nBridge: USB-ISS ";
+    assert!(text.starts_with(head), "{text}");
+    for line in [
+        "Counter: OPC-N3 ",
+        "Key: Bin 23 Value: ",
+        "Key: Laser status Value: 608 (healthy)",
     ] {
-        let text = format!(
-            "outpost: {} is not available in this version\n",
-            arguments[0]
-        );
-        assert_eq!(run(arguments), said(1, "", &text));
+        assert!(text.contains(line), "{text}");
     }
+    let (code, line, _) = opc(&["read"]);
+    let numbers: Vec<f64> = line
+        .strip_prefix("logging OPC_1 t:")
+        .unwrap_or_else(|| panic!("{code} {line}"))
+        .replace(" rh: ", "")
+        .replace(" pms: ", "")
+        .trim_end()
+        .split([',', ' '])
+        .filter(|word| !word.is_empty())
+        .map(|word| word.parse().unwrap_or_else(|_| panic!("{line}")))
+        .collect();
+    assert_eq!(numbers.len(), 5, "{line}");
+    assert!(
+        numbers[2] <= numbers[3] && numbers[3] <= numbers[4],
+        "{line}"
+    );
+    assert!(!database.exists(), "reading stores nothing");
+}
+
+#[test]
+fn a_particle_counter_that_is_not_there_is_told() {
+    let folder = tempfile::tempdir().unwrap();
+    let settings = folder.path().join("outpost.toml");
+    fs::write(&settings, "board = \"sim\"\n[opc]\nenabled = false\n").unwrap();
+    let state = folder.path().to_str().unwrap();
+    let flags = ["--config", settings.to_str().unwrap(), "--state-dir", state];
+    let (code, out, err) = run(&[&["opc", "read"][..], &flags[..]].concat());
+    assert_eq!((code, out.as_str()), (1, ""));
+    assert_eq!(err, "outpost: opc.enabled is off in the settings\n");
 }
 
 #[test]

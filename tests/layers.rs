@@ -28,13 +28,16 @@ const EDGES: &[(&str, &[&str])] = &[
     ("tcam", &["base", "bus"]),
     ("opcn3", &["base", "store"]),
     ("usbiss", &["base", "bus"]),
+    // A schedule for the store's uploader.
+    ("cloud", &["base", "store"]),
     ("msp1000", &["base"]),
     ("bitscope", &["base"]),
     // Actor handles, the text protocol and the common ground.
     (
         "server",
         &[
-            "base", "scpi", "raw", "store", "camera", "tcam", "opcn3", "msp1000", "bitscope",
+            "base", "scpi", "raw", "store", "camera", "tcam", "opcn3", "cloud", "msp1000",
+            "bitscope",
         ],
     ),
     ("app", ANY),

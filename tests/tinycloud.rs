@@ -1,5 +1,7 @@
 //! Batches and uploads against a Tinycloud of our own: HTTP here, files by a stand-in or by a real `sshd`.
 
+// Each test program uses its own part.
+#[allow(dead_code)]
 #[path = "tinycloud/server.rs"]
 mod server;
 #[path = "tinycloud/support.rs"]
@@ -13,3 +15,8 @@ mod exactly_once;
 mod faults;
 #[path = "tinycloud/ssh.rs"]
 mod ssh;
+#[allow(dead_code)]
+#[path = "tinycloud/sshd.rs"]
+mod sshd;
+#[path = "tinycloud/tls.rs"]
+mod tls;

@@ -64,20 +64,24 @@ fn is_needed(config: &Config) -> bool {
     config.opc.enabled || config.tinycloud.enabled
 }
 
-/// Starts the store where it is needed. A file that cannot be opened does not stop the station: it is tried again, and
-/// readings wait in memory.
-pub(super) fn open(loaded: &Loaded, clock: &Clock, health: &Health) -> Option<ReadingStore> {
+/// Where the readings are.
+pub(super) fn settings(loaded: &Loaded) -> DatabaseSettings {
     let config = &loaded.config;
-    if !is_needed(config) {
-        return None;
-    }
-    let settings = DatabaseSettings {
+    DatabaseSettings {
         table: config.opc.table.clone(),
         boot: time::boot_id(),
         legacy_uploaded_dir: Some(config.tinycloud.uploaded_dir.clone()),
         ..DatabaseSettings::new(&config.opc.database)
-    };
-    match ReadingStore::start(settings, QUEUE, clock.clone()) {
+    }
+}
+
+/// Starts the store where it is needed. A file that cannot be opened does not stop the station: it is tried again, and
+/// readings wait in memory.
+pub(super) fn open(loaded: &Loaded, clock: &Clock, health: &Health) -> Option<ReadingStore> {
+    if !is_needed(&loaded.config) {
+        return None;
+    }
+    match ReadingStore::start(settings(loaded), QUEUE, clock.clone()) {
         Ok(store) => Some(store),
         Err(error) => {
             tracing::error!("readings cannot be kept: {error}");

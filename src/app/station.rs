@@ -26,6 +26,7 @@ use crate::board::Pipeline;
 use crate::bus::gpio::StatusLed;
 use crate::camera::sim::Faults;
 use crate::camera::{self, Camera, Source};
+use crate::cloud::{self, Cloud};
 use crate::config::{CameraBackend, Config, Loaded};
 use crate::opcn3::{self, Particles};
 use crate::raw::Format;
@@ -114,6 +115,7 @@ pub(super) fn build(
     let camera = start_camera(loaded, &common, parts.camera, &mut fitted);
     let thermal = start_thermal(loaded, &common, parts.thermal, &mut fitted);
     let particles = start_particles(loaded, &common, parts.particles, &mut fitted);
+    let cloud = start_cloud(loaded, &common, parts.cloud, &mut fitted);
     watch_storage(&common, parts.store);
     watch_readings(&common, parts.readings);
     let clock = common.clock.clone();
@@ -149,6 +151,7 @@ pub(super) fn build(
         },
         thermal,
         particles,
+        cloud,
         clock_settable: !loaded.board.is_simulated(),
         paths: legacy_paths(config),
         legacy_settle: Duration::from_millis(config.scpi.legacy_settle_ms.into()),
@@ -181,6 +184,7 @@ struct Parts {
     server: Health,
     store: Health,
     readings: Health,
+    cloud: Health,
 }
 
 /// Enters every part in the health book, in the order it is shown.
@@ -189,13 +193,14 @@ fn register(loaded: &Loaded, health: &HealthBook) -> Parts {
     let thermal = health.register("tcam", State::Disabled);
     let particles = health.register("opc", State::Disabled);
     let unavailable = loaded.unavailable();
-    for section in ["msp1000", "bitscope", "tinycloud"] {
+    for section in ["msp1000", "bitscope"] {
         let state = match unavailable.contains(&section) {
             true => State::Unavailable,
             false => State::Disabled,
         };
         health.register(section, state);
     }
+    let cloud = health.register("tinycloud", State::Disabled);
     let server = health.register("server", State::Ready);
     for counter in [
         "connections",
@@ -212,6 +217,7 @@ fn register(loaded: &Loaded, health: &HealthBook) -> Parts {
         server,
         store: health.register("store", State::Ready),
         readings: health.register("readings", State::Disabled),
+        cloud,
     }
 }
 
@@ -296,6 +302,30 @@ fn start_particles(
     let (particles, run) = Particles::new(setup.options, parts);
     fitted.tasks.push(common.executor.spawn(run));
     Some(particles)
+}
+
+fn start_cloud(
+    loaded: &Loaded,
+    common: &Common,
+    health: Health,
+    fitted: &mut Fitted,
+) -> Option<Cloud> {
+    let store = common.readings.clone()?;
+    let trace = Trace::new(common.clock.clone());
+    fitted.traces.push(("tinycloud", trace.clone()));
+    let parts = cloud::Station {
+        clock: common.clock.clone(),
+        conditions: common.conditions.clone(),
+        health,
+        trace,
+        jobs: common.jobs.clone(),
+        shutdown: common.shutdown.clone(),
+        store,
+    };
+    let options = super::cloud::options(loaded, &common.wall_clock);
+    let (cloud, run) = Cloud::new(options, parts);
+    fitted.tasks.push(common.executor.spawn(run));
+    Some(cloud)
 }
 
 fn open_storage(config: &Config) -> Result<RamDisk, AppError> {

@@ -114,6 +114,11 @@ impl Progress {
         );
     }
 
+    /// Asks the work to end.
+    pub fn abort(&self) {
+        self.aborted.store(true, Ordering::Relaxed);
+    }
+
     /// Whether the user wants it ended.
     pub fn is_aborted(&self) -> bool {
         self.aborted.load(Ordering::Relaxed)
@@ -265,7 +270,7 @@ impl Job {
     /// Asks it to end soon.
     pub fn abort(&self) {
         if !self.state().is_over() {
-            self.0.progress.aborted.store(true, Ordering::Relaxed);
+            self.0.progress.abort();
             self.0.abort_sender.close();
         }
     }

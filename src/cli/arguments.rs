@@ -40,7 +40,7 @@ pub(super) struct Arguments {
     pub(super) host: Option<String>,
     pub(super) port: Option<u16>,
     pub(super) timeout: Option<Duration>,
-    /// The SCPI messages of `query`.
+    /// The SCPI messages of `query`, the words of `opc` and `cloud`.
     pub(super) words: Vec<String>,
     pub(super) help: bool,
     pub(super) version: bool,
@@ -73,16 +73,18 @@ impl Command {
     /// The flags with a value that it takes; `--help` and `--version` it always does.
     fn flags(self) -> &'static [&'static str] {
         match self {
-            Command::Serve | Command::Check => &["config", "board", "state-dir"],
+            Command::Serve | Command::Check | Command::Opc | Command::Cloud => {
+                &["config", "board", "state-dir"]
+            }
             Command::Query => &["host", "port", "timeout", "config", "board", "state-dir"],
             Command::Status => &["host", "port", "timeout", "config", "board", "state-dir"],
             _ => &[],
         }
     }
 
-    /// Whether it reads its own arguments, in this version or a later one.
+    /// Whether it reads its own arguments.
     fn reads_the_rest(self) -> bool {
-        matches!(self, Command::Sim | Command::Opc | Command::Cloud)
+        matches!(self, Command::Sim)
     }
 
     fn named(word: &str) -> Result<Self, Failure> {
@@ -175,7 +177,7 @@ impl Arguments {
     fn take_word(&mut self, word: String, command: &mut Option<Command>) -> Result<(), Failure> {
         match *command {
             None => *command = Some(Command::named(&word)?),
-            Some(Command::Query) => self.words.push(word),
+            Some(Command::Query | Command::Opc | Command::Cloud) => self.words.push(word),
             Some(Command::Help) if self.help_about.is_none() => {
                 self.help_about = Some(Command::named(&word)?);
             }

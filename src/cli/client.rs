@@ -248,6 +248,14 @@ impl Client {
     }
 }
 
+/// The part of `-240,"Hardware error;what happened"` that says what happened.
+pub(super) fn detail(entry: &str) -> String {
+    let text = entry.split_once(',').map_or(entry, |(_, text)| text);
+    let text = text.trim().trim_matches('"').replace("\"\"", "\"");
+    let detail = text.split_once(';').map(|(_, detail)| detail.to_owned());
+    detail.unwrap_or(text)
+}
+
 /// The number of an error entry `-113,"Undefined header"`; `None` if it is no such entry.
 fn error_code(entry: &[u8]) -> Option<i32> {
     let entry = std::str::from_utf8(entry).ok()?;

@@ -30,8 +30,8 @@ Commands:
   query     send SCPI messages to a running station and print the replies
   status    show the health of a running station, one line an instrument
   sim       offer a simulated instrument to other software
-  opc       test and read the particle counter (not yet available)
-  cloud     batches and uploads of readings (not yet available)
+  opc       test and read the particle counter, show its readings
+  cloud     register, make batches of readings, upload them
   help      show the help of a command: outpost help query
 
 Flags of every command:
@@ -158,15 +158,56 @@ outpost serve --board sim
 const OPC: &str = "\
 Test and read the particle counter.
 
-Usage: outpost opc test|read|recent [N]
+Usage: outpost opc ACTION [FLAGS]
 
-Not available in this version.
+Actions:
+  test         what bridge and counter say of themselves, and one reading with
+               its histogram
+  read         one reading as one line: temperature in C, relative humidity in
+               %, PM1, PM2.5 and PM10 in ug/m3
+  recent [N]   the newest N rows of the database (10, at most 500), newest
+               first, each as one line of JSON
+
+Flags:
+  --config FILE, --board NAME|FILE, --state-dir DIR
+                   the station that runs with these flags
+  -h, --help       show this text
+  -V, --version    show the version
+
+A running station is asked, and goes on with its work. Without one, the counter
+is started here, which takes about 10 s, and fan and laser are off afterwards.
+Nothing is stored by 'read'. Exit code 1 if there is no counter.
+
+  outpost opc test
+  outpost opc recent 3
 ";
 
 const CLOUD: &str = "\
-Batches and uploads of readings.
+Bring readings to Tinycloud: in batches, each reading once.
 
-Usage: outpost cloud register|batch|upload|status
+Usage: outpost cloud ACTION [FLAGS]
 
-Not available in this version.
+Actions:
+  register [PIN]   exchange a pin of the cloud's web page for the station's key;
+                   asks for the pin when none is given
+  batch            put the readings that are in no batch yet into batches, and
+                   print their files, or 'nothing to do'
+  upload           upload every batch that waits, one line each
+  status           what waits, what was uploaded, and when it goes on
+  requeue BATCH    upload a batch again that the server rejected
+
+Flags:
+  --config FILE, --board NAME|FILE, --state-dir DIR
+                   the station that runs with these flags
+  -h, --help       show this text
+  -V, --version    show the version
+
+A running station does the work; without one it is done here, with the same
+settings. A running station with tinycloud.enabled does all this by itself, at
+tinycloud.batch_interval_s and upload_interval_s. Batches can be made without
+it; register needs tinycloud.api, upload needs tinycloud.enabled as well.
+Exit code 1 if anything failed, also if it was one batch of several.
+
+  outpost cloud register 4711
+  outpost cloud batch && outpost cloud upload
 ";

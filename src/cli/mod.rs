@@ -4,7 +4,9 @@ mod arguments;
 mod boards;
 mod check;
 mod client;
+mod cloud;
 mod help;
+mod opc;
 mod query;
 mod serve;
 mod sim;
@@ -57,6 +59,15 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     ExitCode::FAILURE
 }
 
+/// What others said must not steer the terminal.
+fn plain(text: &str) -> String {
+    let plain = |c: char| match c.is_control() && c != '\n' {
+        true => ' ',
+        false => c,
+    };
+    text.chars().map(plain).collect()
+}
+
 fn run(request: Request) -> Result<ExitCode, Failure> {
     let Request { command, arguments } = request;
     if arguments.help {
@@ -74,10 +85,8 @@ fn run(request: Request) -> Result<ExitCode, Failure> {
         Command::Status => status::run(&arguments),
         Command::Sim => sim::run(&arguments),
         Command::Help => print(help::of(arguments.help_about)).map(|()| ExitCode::SUCCESS),
-        later @ (Command::Opc | Command::Cloud) => Err(Failure::Failed(format!(
-            "{} is not available in this version",
-            later.name()
-        ))),
+        Command::Cloud => cloud::run(&arguments),
+        Command::Opc => opc::run(&arguments),
     }
 }
 

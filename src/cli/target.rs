@@ -21,6 +21,16 @@ pub(super) fn connect(arguments: &Arguments) -> Result<Client, Failure> {
     Client::connect(&target, timeout).map_err(|error| Failure::Failed(error.to_string()))
 }
 
+/// The station that runs on this machine with these settings, if it answers.
+pub(super) fn running(loaded: &Loaded) -> Option<Client> {
+    let address = written_address(loaded)?;
+    let target = reachable(address.ip(), address.port());
+    let mut client = Client::connect(&target, DEFAULT_TIMEOUT).ok()?;
+    let answer = client.exchange("*IDN?", &mut Vec::new()).ok()?.line?;
+    // The file may be left over, and the port another program's by now.
+    answer.starts_with(b"Outpost,").then_some(client)
+}
+
 fn by_flags(host: Option<&str>, port: Option<u16>) -> Result<HostPort, Failure> {
     let host = host.unwrap_or("127.0.0.1");
     let mut target = HostPort::parse(host, Some(SCPI_PORT)).map_err(|refusal| {

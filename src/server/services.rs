@@ -18,6 +18,7 @@ use crate::base::pool::BlockingPool;
 use crate::base::shutdown::{Shutdown, Trigger};
 use crate::base::trace::Trace;
 use crate::camera::Camera;
+use crate::cloud::Cloud;
 use crate::opcn3::Particles;
 use crate::scpi::Tree;
 use crate::store::RamDisk;
@@ -79,6 +80,8 @@ pub struct Services {
     pub thermal: Option<Thermal>,
     /// The particle counter; `None` when disabled.
     pub particles: Option<Particles>,
+    /// Batches and uploads; `None` where there are no readings.
+    pub cloud: Option<Cloud>,
     /// Pictures and archives.
     pub ramdisk: RamDisk,
     /// Readings in the database; `None` when neither the particle counter nor the cloud is enabled.

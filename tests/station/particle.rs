@@ -1,6 +1,7 @@
 //! The particle counter: its commands, and its rows as the older logger's tools read them.
 
 use std::path::Path;
+use std::process::Command;
 
 use rusqlite::Connection;
 use rusqlite::types::Value as Cell;
@@ -303,4 +304,35 @@ fn a_database_that_cannot_be_opened_does_not_stop_the_station() {
         "{report}"
     );
     station.stop();
+}
+
+#[test]
+fn the_command_line_asks_the_running_station() {
+    let station = Setup::small().opc("interval_s = 1").start();
+    station.wait_for_particles();
+    station.particle_rows(2);
+    let folder = station.folder().to_str().unwrap();
+    let opc = |words: &[&str]| {
+        let output = Command::new(env!("CARGO_BIN_EXE_outpost"))
+            .arg("opc")
+            .args(words)
+            .args(["--board", "sim", "--state-dir", folder])
+            .output()
+            .unwrap();
+        let error = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(output.status.success() && error.is_empty(), "{error}");
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let rows = opc(&["recent", "2"]);
+    assert_eq!(rows.lines().count(), 2, "{rows}");
+    for line in rows.lines() {
+        assert!(
+            line.starts_with("{\"rdg_no\": ") && line.contains(", \"timestamp\": \""),
+            "{line}"
+        );
+        let row: Value = serde_json::from_str(line).unwrap();
+        assert_eq!(row["gadget_id"], "OPC_1");
+    }
+    assert!(opc(&["read"]).starts_with("logging OPC_1 t:"));
+    assert!(opc(&["test"]).starts_with("Asked by: the running station\nLink: sim\n"));
 }

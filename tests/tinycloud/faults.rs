@@ -287,3 +287,124 @@ fn what_concerns_every_batch_is_tried_once() {
     ));
     assert!(uploader.pass(Scope::Due).unwrap().outcomes.is_empty());
 }
+
+#[test]
+fn uploaded_files_make_room_oldest_first_and_batches_wait_when_that_is_not_enough() {
+    let mut station = one_batch();
+    station.settings.reserve_bytes = 1000;
+    let pending = station.settings.batch.pending_dir.clone();
+    let uploaded = station.settings.uploaded_dir.clone();
+    // Each file there takes 100 bytes of 1500.
+    let free = move |_: &std::path::Path| {
+        let count = |folder: &std::path::Path| std::fs::read_dir(folder).map_or(0, Iterator::count);
+        Ok(1500 - 100 * (count(&pending) + count(&uploaded)) as u64)
+    };
+    let mut uploader = station.uploader().with_free_bytes(free.clone());
+    uploader.pass(Scope::Due).unwrap();
+    for _ in 0..2 {
+        station.log("A", 1);
+        uploader.make_batches(&station.clock_state()).unwrap();
+        uploader.pass(Scope::Due).unwrap();
+    }
+    // The third made room by the files of the first.
+    assert_eq!(
+        station.files("uploaded"),
+        ["2", "3"]
+            .map(|n| [
+                format!("2026-11-20_07:30_{n}.yaml"),
+                format!("2026-11-20_07:30_{n}.zip")
+            ])
+            .concat()
+    );
+    assert_eq!(station.server.counts(), (5, 0));
+
+    // What waits is never touched: rows wait in the database then.
+    let mut tight = station.uploader().with_free_bytes(|_| Ok(999));
+    station.log("A", 1);
+    let refused = tight.make_batches(&station.clock_state()).unwrap_err();
+    assert!(
+        matches!(
+            refused,
+            UploadError::NoRoom {
+                free: 999,
+                reserve: 1000,
+                ..
+            }
+        ),
+        "{refused}"
+    );
+    assert_eq!(station.files("uploaded"), [""; 0]);
+    assert_eq!(station.files("pending"), [""; 0]);
+    let mut uploader = station.uploader();
+    uploader.make_batches(&station.clock_state()).unwrap();
+    station.settle(&mut uploader);
+    assert_eq!(station.server.counts(), (6, 0));
+}
+
+#[test]
+fn without_a_key_batches_are_made_and_made_again_with_it() {
+    let mut station = Station::new();
+    let key = std::fs::read(&station.settings.key_file).unwrap();
+    std::fs::remove_file(&station.settings.key_file).unwrap();
+    station.log("A", 3);
+    let mut uploader = station.uploader();
+    let made = uploader.make_batches(&station.clock_state()).unwrap();
+    assert_eq!((made.len(), made[0].state), (1, BatchState::Building));
+    assert_eq!(station.files("pending").len(), 2);
+    assert!(
+        uploader
+            .make_batches(&station.clock_state())
+            .unwrap()
+            .is_empty()
+    );
+    assert!(matches!(
+        uploader.pass(Scope::All),
+        Err(UploadError::Key(KeyError::Missing(_)))
+    ));
+    std::fs::write(&station.settings.key_file, key).unwrap();
+    assert!(!uploader.pass(Scope::All).unwrap().has_failures());
+    assert_eq!(station.server.state().problems, [""; 0]);
+    assert_eq!(station.server.counts(), (3, 0));
+}
+
+#[test]
+fn readings_go_with_the_confirmation_and_not_before() {
+    let mut station = one_batch();
+    station.settings.delete_readings = true;
+    let count = |station: &Station| {
+        station
+            .handle
+            .call_blocking(|database| database.count())
+            .unwrap()
+    };
+    let mut uploader = station.uploader();
+    station.server.fail_next(Fault::StatusUploading);
+    uploader.pass(Scope::Due).unwrap();
+    // Sent, and not confirmed.
+    assert_eq!(count(&station), 3);
+    station.hand.advance(Duration::from_secs(5));
+    uploader.pass(Scope::Due).unwrap();
+    assert_eq!(count(&station), 0);
+    station.log("A", 1);
+    uploader.make_batches(&station.clock_state()).unwrap();
+    station.settle(&mut uploader);
+    assert_eq!(station.server.counts(), (4, 0));
+}
+
+#[test]
+fn a_run_that_is_told_to_end_does_so_and_nothing_counts_as_failed() {
+    let station = one_batch();
+    let watch = outpost::store::upload::Watch::default();
+    watch.progress.abort();
+    let mut uploader = station.uploader();
+    uploader.watch(watch);
+    assert!(matches!(
+        uploader.pass(Scope::All),
+        Err(UploadError::Aborted)
+    ));
+    assert_eq!(station.server.state().requests.len(), 0);
+    let open = uploader.open_batches().unwrap();
+    assert_eq!((open[0].attempts, open[0].next_try_ms), (0, 0));
+    uploader.watch(outpost::store::upload::Watch::default());
+    assert!(!uploader.pass(Scope::All).unwrap().has_failures());
+}

@@ -22,6 +22,7 @@ pub enum Fault {
     RequestClosed,
     RequestHtml,
     RequestReplyLost,
+    RequestSlow,
     Request409,
     RequestBadTicket,
     Redirect,
@@ -35,14 +36,16 @@ pub enum Fault {
     NoSpace,
     AckLost,
     HostKeyChanged,
+    SlowTransfer,
 }
 
 impl Fault {
-    pub const ALL: [Fault; 17] = [
+    pub const ALL: [Fault; 19] = [
         Fault::Request500,
         Fault::RequestClosed,
         Fault::RequestHtml,
         Fault::RequestReplyLost,
+        Fault::RequestSlow,
         Fault::Request409,
         Fault::RequestBadTicket,
         Fault::Redirect,
@@ -56,6 +59,7 @@ impl Fault {
         Fault::NoSpace,
         Fault::AckLost,
         Fault::HostKeyChanged,
+        Fault::SlowTransfer,
     ];
 
     fn place(self) -> Place {
@@ -64,6 +68,7 @@ impl Fault {
             | Fault::RequestClosed
             | Fault::RequestHtml
             | Fault::RequestReplyLost
+            | Fault::RequestSlow
             | Fault::Request409
             | Fault::RequestBadTicket
             | Fault::Redirect => Place::Request,
@@ -113,6 +118,12 @@ pub struct State {
     pub destination: String,
     /// Where files arrive by SSH; looked at when a status is asked for.
     pub inbox: Option<PathBuf>,
+    /// How slow a slow answer or transfer is.
+    pub pause: Duration,
+    /// Whether it stays slow until this is over.
+    pub hold: bool,
+    /// How often it was slow so far.
+    pub stalls: usize,
     faults: HashMap<Place, VecDeque<Fault>>,
     issued: u128,
 }
@@ -170,11 +181,37 @@ impl Tinycloud {
         self.state().faults.clear();
     }
 
+    /// Whether any fault has not struck yet.
+    pub fn has_faults(&self) -> bool {
+        self.state()
+            .faults
+            .values()
+            .any(|faults| !faults.is_empty())
+    }
+
     /// Rows that arrived, and how many of them more than once.
     pub fn counts(&self) -> (usize, usize) {
         let state = self.state();
         let twice = state.rows.values().filter(|&&n| n > 1).count();
         (state.rows.len(), twice)
+    }
+
+    /// The next fault of a file's way.
+    pub fn take_file_fault(&self) -> Option<Fault> {
+        self.take_fault(Place::File)
+    }
+
+    /// Takes its time, as it is told to.
+    pub fn stall(&self) {
+        let pause = {
+            let mut state = self.state();
+            state.stalls += 1;
+            state.pause
+        };
+        std::thread::sleep(pause);
+        while self.state().hold {
+            std::thread::sleep(Duration::from_millis(1));
+        }
     }
 
     fn take_fault(&self, place: Place) -> Option<Fault> {
@@ -226,6 +263,7 @@ impl Tinycloud {
             Some(Fault::Request500) => return Some((500, "oops".into())),
             Some(Fault::RequestClosed) => return None,
             Some(Fault::RequestHtml) => return Some((200, "<html>sign in</html>".into())),
+            Some(Fault::RequestSlow) => self.stall(),
             Some(Fault::Request409) => return Some((409, "{}".into())),
             Some(Fault::RequestBadTicket) => {
                 return Some((200, "{\"batchid\": \"../x\", \"domain\": \"h\"}".into()));
@@ -299,7 +337,14 @@ impl Tinycloud {
         }
         let inbox = self.state().inbox.clone();
         let file = inbox.map(|inbox| inbox.join(format!("{id}.zip")));
-        if let Some(file) = file.filter(|file| file.exists()) {
+        // A part of a file is nothing yet.
+        let whole = |file: &PathBuf| {
+            let size = std::fs::metadata(file).map(|data| data.len().to_string());
+            let state = self.state();
+            let ticket = state.tickets.get(id);
+            ticket.is_some_and(|ticket| size.is_ok_and(|size| ticket.form["zip_size"] == size))
+        };
+        if let Some(file) = file.filter(whole) {
             self.arrived(id, &file);
             std::fs::remove_file(&file).unwrap();
         }

@@ -67,6 +67,7 @@ impl Station {
             delete_batch_on_upload: false,
             delete_readings: false,
             retention_days: 0,
+            reserve_bytes: 0,
         };
         GatewayKey::parse(KEY)
             .unwrap()

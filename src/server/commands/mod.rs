@@ -4,6 +4,7 @@
 //! with its rows and their handlers.
 
 mod camera;
+mod cloud;
 mod common;
 mod files;
 mod particle;
@@ -34,7 +35,7 @@ pub type Waiting<'a> = Pin<Box<dyn Future<Output = Result<(), Error>> + 'a>>;
 /// A row of the table.
 pub(super) type Row = Command<Handler>;
 
-const TABLES: [&[Row]; 9] = {
+const TABLES: [&[Row]; 10] = {
     let [measuring, setting, network] = thermal::TABLES;
     [
         common::ROWS,
@@ -46,6 +47,7 @@ const TABLES: [&[Row]; 9] = {
         setting,
         network,
         particle::ROWS,
+        cloud::ROWS,
     ]
 };
 

@@ -3,8 +3,6 @@
 use std::rc::Rc;
 use std::time::Duration;
 
-use serde_json::{Map, Value};
-
 use super::{Handler, Row, Waiting, row};
 use crate::opcn3::proto::SizeDistribution;
 use crate::opcn3::{
@@ -12,7 +10,7 @@ use crate::opcn3::{
 };
 use crate::scpi::{Args, Error, Kind, Param, Range, Unit};
 use crate::server::context::Context;
-use crate::store::readings::{LEGACY_COLUMNS, StoredReading};
+use crate::store::readings::StoredReading;
 
 const fn particle_row(
     header: &'static str,
@@ -261,21 +259,7 @@ fn recent<'a>(context: &'a mut Context, args: &'a Args<'_>) -> Waiting<'a> {
         let store = context.services.readings.clone().ok_or_else(absent)?;
         let n = args.optional_integer(0).and_then(|n| u32::try_from(n).ok());
         let rows = store.recent(n.unwrap_or(RECENT)).await?;
-        let rows: Vec<Value> = rows.iter().map(named).collect();
+        let rows: Vec<_> = rows.iter().map(StoredReading::named).collect();
         context.json(&rows)
     })
-}
-
-/// A row with the names of its columns.
-fn named(row: &StoredReading) -> Value {
-    let mut object = Map::new();
-    object.insert("rdg_no".into(), row.rdg_no.into());
-    object.insert("timestamp".into(), row.timestamp.as_str().into());
-    object.insert("gadget_id".into(), row.gadget_id.clone().into());
-    let names = LEGACY_COLUMNS[3..].iter().map(|(name, _)| *name);
-    for (name, value) in names.zip(&row.values) {
-        object.insert(name.into(), (*value).into());
-    }
-    object.insert("flags".into(), row.flags.0.into());
-    Value::Object(object)
 }

@@ -182,6 +182,35 @@ pub fn uploaded_before(
     Ok(batches.collect::<Result<_, _>>()?)
 }
 
+/// How many batches are in each state, of those that have any.
+///
+/// # Errors
+/// What SQLite says.
+pub fn counts(database: &mut Database) -> Result<Vec<(BatchState, u64)>, ReadingsError> {
+    let sql = "SELECT state, count(*) FROM upload_batches GROUP BY state";
+    let mut statement = database.connection().prepare_cached(sql)?;
+    let counts = statement.query_map([], |row| {
+        let word: String = row.get(0)?;
+        Ok((
+            BatchState::parse(&word),
+            row.get::<_, i64>(1)?.unsigned_abs(),
+        ))
+    })?;
+    let counts: Vec<_> = counts.collect::<Result<_, _>>()?;
+    let known = |(state, n): (Option<BatchState>, u64)| Some((state?, n));
+    Ok(counts.into_iter().filter_map(known).collect())
+}
+
+/// When the newest batch was chosen: UTC, ms.
+///
+/// # Errors
+/// What SQLite says.
+pub fn newest(database: &mut Database) -> Result<Option<i64>, ReadingsError> {
+    let sql = "SELECT created FROM upload_batches ORDER BY source_id DESC LIMIT 1";
+    let mut statement = database.connection().prepare_cached(sql)?;
+    Ok(statement.query_row([], |row| row.get(0)).optional()?)
+}
+
 /// The batch of this name.
 ///
 /// # Errors

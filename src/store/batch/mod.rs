@@ -20,6 +20,8 @@ mod yaml;
 pub use build::{BatchSettings, build, is_built};
 pub use choose::choose;
 pub use error::BatchError;
-pub use ledger::{Batch, BatchState, Ticket, find, in_state, save, unfiled, uploaded_before};
+pub use ledger::{
+    Batch, BatchState, Ticket, counts, find, in_state, newest, save, unfiled, uploaded_before,
+};
 
 pub(in crate::store) use build::{request_form, sync_folder, write_synced};

@@ -2,6 +2,7 @@
 
 use jiff::Timestamp;
 use serde::Serialize;
+use serde_json::{Map, Value};
 
 /// Size classes of a reading.
 pub const BIN_COUNT: usize = 24;
@@ -111,5 +112,19 @@ impl StoredReading {
             .iter()
             .position(|(name, _)| *name == column)?;
         self.values.get(at).copied().flatten()
+    }
+
+    /// The row by the names of its columns, and `flags`.
+    pub fn named(&self) -> Map<String, Value> {
+        let mut row = Map::new();
+        row.insert("rdg_no".into(), self.rdg_no.into());
+        row.insert("timestamp".into(), self.timestamp.as_str().into());
+        row.insert("gadget_id".into(), self.gadget_id.clone().into());
+        let names = super::LEGACY_COLUMNS[3..].iter().map(|(name, _)| *name);
+        for (name, value) in names.zip(&self.values) {
+            row.insert(name.into(), (*value).into());
+        }
+        row.insert("flags".into(), self.flags.0.into());
+        row
     }
 }

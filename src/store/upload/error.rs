@@ -41,7 +41,13 @@ pub enum ApiError {
     /// The certificate file is no use.
     #[error("no certificates in {}", .0.display())]
     Certificates(PathBuf),
-    /// No connection, no answer in time, a broken answer.
+    /// No answer in time.
+    #[error("the server did not answer within {0} s")]
+    TimedOut(f64),
+    /// Its certificate is not trusted, or no encryption can be agreed on.
+    #[error("no secure connection to the server: {0}")]
+    Tls(String),
+    /// No connection, or a broken answer.
     #[error("the server cannot be reached")]
     Unreachable(#[source] Box<ureq::Error>),
     /// An answer other than 200.
@@ -77,6 +83,9 @@ pub enum SendError {
     /// Another failure, in the program's own words.
     #[error("scp failed: {0}")]
     Failed(String),
+    /// The station wanted it ended.
+    #[error("ended before the file was sent")]
+    Aborted,
     /// The program could not be run, or its files not be prepared.
     #[error("cannot run scp")]
     Program(#[source] std::io::Error),
@@ -123,6 +132,19 @@ pub enum UploadError {
     /// There is no such batch, or it is not rejected.
     #[error("{0} is not a rejected batch")]
     NotRejected(String),
+    /// Too little room for the files of a batch, whose rows wait in the database.
+    #[error("{free} bytes are free in {}, of which {reserve} are kept for readings: batches wait", folder.display())]
+    NoRoom {
+        /// Where the files go.
+        folder: PathBuf,
+        /// Free there.
+        free: u64,
+        /// What must stay free.
+        reserve: u64,
+    },
+    /// The station or the user wanted it ended; it goes on from there the next time.
+    #[error("ended on request")]
+    Aborted,
     /// Stopped here on purpose.
     #[error("stopped at {0:?}")]
     Stopped(Arrow),
@@ -140,15 +162,26 @@ impl UploadError {
         match self {
             UploadError::Key(KeyError::Missing(_)) => Kind::NotFound,
             UploadError::Batch(error) => error.kind(),
-            UploadError::Api(ApiError::Unreachable(_)) => Kind::TimedOut,
+            UploadError::Api(ApiError::Unreachable(_) | ApiError::TimedOut(_)) => Kind::TimedOut,
             UploadError::Api(ApiError::Insecure(_) | ApiError::Address(_)) => Kind::InvalidArgument,
             UploadError::Send(SendError::TimedOut(_)) => Kind::TimedOut,
             UploadError::File { .. } => Kind::Storage,
             UploadError::NotRejected(_) => Kind::NotFound,
             UploadError::Busy => Kind::Busy,
-            UploadError::Stopped(_) => Kind::Aborted,
+            UploadError::NoRoom { .. } => Kind::Full,
+            UploadError::Stopped(_)
+            | UploadError::Aborted
+            | UploadError::Send(SendError::Aborted) => Kind::Aborted,
             _ => Kind::Hardware,
         }
+    }
+
+    /// Whether the run was ended from outside: nothing is wrong with the batch.
+    pub(super) fn is_end(&self) -> bool {
+        matches!(
+            self,
+            UploadError::Stopped(_) | UploadError::Aborted | UploadError::Send(SendError::Aborted)
+        )
     }
 
     /// Whether every other batch would fail alike, so that trying them is pointless.
@@ -157,10 +190,14 @@ impl UploadError {
             self,
             UploadError::Key(_)
                 | UploadError::Api(
-                    ApiError::Unreachable(_) | ApiError::Insecure(_) | ApiError::Address(_)
+                    ApiError::Unreachable(_)
+                        | ApiError::TimedOut(_)
+                        | ApiError::Tls(_)
+                        | ApiError::Certificates(_)
+                        | ApiError::Insecure(_)
+                        | ApiError::Address(_)
                 )
                 | UploadError::Send(SendError::HostKeyChanged { .. } | SendError::Program(_))
-                | UploadError::Stopped(_)
         )
     }
 }

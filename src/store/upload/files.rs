@@ -53,8 +53,8 @@ impl Uploader {
         Ok(())
     }
 
-    /// Deletes uploaded files and readings whose time is over.
-    pub(super) fn clean_up(&mut self) -> Result<(), UploadError> {
+    /// Deletes uploaded files and readings whose time is over, and more files where room is short; how many of those.
+    pub(super) fn clean_up(&mut self) -> Result<u64, UploadError> {
         let days = i64::from(self.settings.retention_days);
         let before = self.now().saturating_sub(days.saturating_mul(DAY_MS));
         if days > 0 {
@@ -63,7 +63,55 @@ impl Uploader {
         if self.settings.delete_readings {
             self.delete_old_readings(before)?;
         }
-        Ok(())
+        self.evict()
+    }
+
+    /// Makes room for new batches.
+    pub(super) fn make_room(&mut self) -> Result<(), UploadError> {
+        self.evict()?;
+        let folder = self.settings.batch.pending_dir.clone();
+        let (free, reserve) = (self.free(&folder)?, self.settings.reserve_bytes);
+        match free < reserve {
+            true => Err(UploadError::NoRoom {
+                folder,
+                free,
+                reserve,
+            }),
+            false => Ok(()),
+        }
+    }
+
+    fn free(&self, folder: &Path) -> Result<u64, UploadError> {
+        fs::create_dir_all(folder).map_err(at_path(folder))?;
+        (self.free_bytes)(folder).map_err(at_path(folder))
+    }
+
+    /// Deletes the oldest uploaded files until enough is free; how many. Files that wait are never touched.
+    fn evict(&self) -> Result<u64, UploadError> {
+        let folder = self.settings.uploaded_dir.clone();
+        let mut evicted = 0;
+        if self.free(&folder)? >= self.settings.reserve_bytes {
+            return Ok(evicted);
+        }
+        let uploaded = self
+            .store
+            .call_blocking(|database| batch::uploaded_before(database, i64::MAX))?;
+        for batch in uploaded {
+            for name in [batch.zip_name(), batch.yaml_name()] {
+                let file = folder.join(name);
+                if file.exists() {
+                    remove(&file).map_err(at_path(&file))?;
+                    evicted += 1;
+                }
+            }
+            if evicted > 0 && self.free(&folder)? >= self.settings.reserve_bytes {
+                break;
+            }
+        }
+        if evicted > 0 {
+            tracing::warn!("room is short: {evicted} uploaded files deleted");
+        }
+        Ok(evicted)
     }
 
     fn delete_old_files(&self, before_ms: i64) -> Result<(), UploadError> {
@@ -113,6 +161,12 @@ impl Uploader {
         }
         Ok(())
     }
+}
+
+/// Bytes that this user may still write there.
+pub(super) fn free_bytes(folder: &Path) -> io::Result<u64> {
+    let usage = rustix::fs::statvfs(folder)?;
+    Ok(usage.f_bavail.saturating_mul(usage.f_frsize))
 }
 
 fn at_path(path: &Path) -> impl FnOnce(io::Error) -> UploadError {

@@ -1,6 +1,7 @@
 //! The server's HTTP interface: form bodies, JSON replies (`tinycloud` reference, section 4).
 
 use std::fs;
+use std::io;
 use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -29,6 +30,8 @@ pub struct ApiSettings {
     pub ca_file: Option<PathBuf>,
     /// Whether plain http may go to other machines.
     pub allow_http: bool,
+    /// For a whole call; `None` = 30 s.
+    pub limit: Option<Duration>,
 }
 
 /// What the server says of a batch.
@@ -47,6 +50,7 @@ pub enum Status {
 pub struct Api {
     agent: Agent,
     base: String,
+    limit: Duration,
 }
 
 impl Api {
@@ -63,13 +67,14 @@ impl Api {
             (Some("http"), Some(_)) => return Err(ApiError::Insecure(base)),
             _ => return Err(ApiError::Address(base)),
         }
+        let limit = settings.limit.unwrap_or(WHOLE);
         let mut tls = TlsConfig::builder();
         if let Some(path) = &settings.ca_file {
             tls = tls.root_certs(RootCerts::from(certificates(path)?));
         }
         let agent = Agent::config_builder()
             .timeout_connect(Some(CONNECT))
-            .timeout_global(Some(WHOLE))
+            .timeout_global(Some(limit))
             .max_redirects(0)
             .max_redirects_will_error(false)
             .http_status_as_error(false)
@@ -79,7 +84,7 @@ impl Api {
             .tls_config(tls.build())
             .build()
             .new_agent();
-        Ok(Api { agent, base })
+        Ok(Api { agent, base, limit })
     }
 
     /// Exchanges a pin for a gateway key.
@@ -92,7 +97,7 @@ impl Api {
             .agent
             .post(format!("{}/activate/", self.base))
             .send_form(form);
-        let reply = json_of(reply)?;
+        let reply = json_of(reply, self.limit)?;
         let key = reply.get("key").and_then(Value::as_str).unwrap_or_default();
         GatewayKey::parse(key).map_err(|error| ApiError::BadReply(error.to_string()))
     }
@@ -112,7 +117,7 @@ impl Api {
             .post(format!("{}/quarantine_request/", self.base))
             .header("Authorization", format!("Bearer {}", key.expose()))
             .send_form(form.iter().map(|(name, value)| (*name, value.as_str())));
-        ticket(&json_of(reply)?, now_ms)
+        ticket(&json_of(reply, self.limit)?, now_ms)
     }
 
     /// Asks what became of a batch. A 404 is [`Status::Unknown`].
@@ -125,7 +130,7 @@ impl Api {
             .get(format!("{}/upload_status/{batchid}/", self.base))
             .header("Authorization", format!("Bearer {}", key.expose()))
             .call();
-        let reply = match json_of(reply) {
+        let reply = match json_of(reply, self.limit) {
             Err(ApiError::Refused { code: 404, reason }) => return Ok(Status::Unknown(reason)),
             reply => reply?,
         };
@@ -162,9 +167,25 @@ fn certificates(path: &PathBuf) -> Result<Vec<Certificate<'static>>, ApiError> {
     }
 }
 
-fn json_of(reply: Result<Response<ureq::Body>, ureq::Error>) -> Result<Value, ApiError> {
-    let unreachable = |error| ApiError::Unreachable(Box::new(error));
-    let mut reply = reply.map_err(unreachable)?;
+/// The failures that a person can tell apart, and do different things about.
+fn failed(error: ureq::Error, limit: Duration) -> ApiError {
+    use ureq::Error;
+    match error {
+        Error::Timeout(_) => ApiError::TimedOut(limit.as_secs_f64()),
+        Error::Rustls(error) => ApiError::Tls(error.to_string()),
+        // As the TLS library reports what it found wrong; broken connections have kinds of their own.
+        Error::Io(error) if error.kind() == io::ErrorKind::InvalidData => {
+            ApiError::Tls(error.to_string())
+        }
+        error => ApiError::Unreachable(Box::new(error)),
+    }
+}
+
+fn json_of(
+    reply: Result<Response<ureq::Body>, ureq::Error>,
+    limit: Duration,
+) -> Result<Value, ApiError> {
+    let mut reply = reply.map_err(|error| failed(error, limit))?;
     let status = reply.status();
     if status.as_u16() != 200 {
         return Err(ApiError::Refused {
@@ -177,7 +198,15 @@ fn json_of(reply: Result<Response<ureq::Body>, ureq::Error>) -> Result<Value, Ap
         .with_config()
         .limit(MAX_REPLY_BYTES)
         .read_to_string()
-        .map_err(unreachable)?;
+        .map_err(|error| match failed(error, limit) {
+            ApiError::Unreachable(_) => {
+                ApiError::BadReply("it is cut short, or far too long".into())
+            }
+            error => error,
+        })?;
+    if text.trim().is_empty() {
+        return Err(ApiError::BadReply("it is empty".into()));
+    }
     serde_json::from_str(&text)
         .map_err(|_| ApiError::BadReply(format!("not JSON: {}", shortened(&text))))
 }

@@ -1,6 +1,8 @@
 //! The uploader: passes over the batches, waits, and what ends a pass.
 
 use std::fs::File;
+use std::io;
+use std::path::Path;
 
 use jiff::Timestamp;
 use rustix::fs::{FlockOperation, flock};
@@ -9,8 +11,8 @@ use rustix::io::Errno;
 use super::scp::make_private;
 use super::steps::Next;
 use super::{
-    Api, Arrow, Delivery, GatewayKey, OpenSsh, Outcome, Pass, Scope, SendError, UploadError,
-    UploadSettings,
+    ARROWS, Api, Arrow, Delivery, Exchange, GatewayKey, KeyError, OpenSsh, Outcome, Pass, Scope,
+    SendError, UploadError, UploadSettings, Watch,
 };
 use crate::base::clock::Clock;
 use crate::store::batch::{self, Batch, BatchState, save};
@@ -19,7 +21,7 @@ use crate::store::readings::{ClockState, StoreHandle};
 const FIRST_WAIT_MS: i64 = 10_000;
 pub(super) const LONGEST_WAIT_MS: i64 = 3_600_000;
 
-struct Lock(File);
+pub(super) struct Lock(pub(super) File);
 
 impl Drop for Lock {
     fn drop(&mut self) {
@@ -29,6 +31,7 @@ impl Drop for Lock {
 }
 
 type Send = Box<dyn FnMut(&Delivery<'_>) -> Result<(), SendError> + std::marker::Send>;
+pub(super) type FreeBytes = Box<dyn Fn(&Path) -> io::Result<u64> + std::marker::Send>;
 type Stop = Box<dyn FnMut(Arrow) -> bool + std::marker::Send>;
 
 /// The uploader. One at a time for a database; what it knows is in there.
@@ -37,6 +40,8 @@ pub struct Uploader {
     pub(super) store: StoreHandle,
     pub(super) clock: Clock,
     pub(super) send: Send,
+    pub(super) free_bytes: FreeBytes,
+    pub(super) watch: Watch,
     stop: Option<Stop>,
     noise: u64,
     /// Nobody is tried before: the server did not answer.
@@ -56,6 +61,8 @@ impl Uploader {
             store,
             clock,
             send: Box::new(move |delivery| ssh.send(delivery)),
+            free_bytes: Box::new(super::files::free_bytes),
+            watch: Watch::default(),
             stop: None,
             noise: u64::from(std::process::id()) | 1,
             quiet_until_ms: 0,
@@ -73,6 +80,21 @@ impl Uploader {
         self
     }
 
+    /// Looks by other means at how many bytes are free in a folder, for trials.
+    #[must_use]
+    pub fn with_free_bytes(
+        mut self,
+        free: impl Fn(&Path) -> io::Result<u64> + std::marker::Send + 'static,
+    ) -> Self {
+        self.free_bytes = Box::new(free);
+        self
+    }
+
+    /// From now on this is told of its work.
+    pub fn watch(&mut self, watch: Watch) {
+        self.watch = watch;
+    }
+
     /// Asks `stop` at every arrow whether to end there, as a station that is shut down or killed does.
     #[must_use]
     pub fn with_stop(
@@ -85,13 +107,19 @@ impl Uploader {
 
     /// Makes batches of all rows that are in none yet; those made.
     ///
-    /// Batches whose making was cut short are made first.
+    /// Batches whose making was cut short are made first. Without a gateway key a batch keeps the state
+    /// [`BatchState::Building`]: its files are made again once there is one, as they hold it.
     ///
     /// # Errors
-    /// No key, another program at it, or what the disk says; what was chosen stays chosen.
+    /// A malformed key, too little room, another program at it, or what the disk says; what was chosen stays chosen.
     pub fn make_batches(&mut self, clock: &ClockState) -> Result<Vec<Batch>, UploadError> {
         let _lock = self.lock()?;
-        let key = GatewayKey::load(&self.settings.key_file)?;
+        let key = match GatewayKey::load(&self.settings.key_file) {
+            Ok(key) => Some(key),
+            Err(KeyError::Missing(_)) => None,
+            Err(error) => return Err(error.into()),
+        };
+        self.make_room()?;
         let (settings, clock) = (self.settings.batch.clone(), *clock);
         self.store
             .call_blocking(move |database| batch::choose(database, &settings, &clock))?;
@@ -100,8 +128,16 @@ impl Uploader {
         let mut batches = self
             .store
             .call_blocking(move |database| batch::in_state(database, &building))?;
+        let folder = self.settings.batch.pending_dir.clone();
+        if key.is_none() {
+            batches.retain(|batch| !batch::is_built(batch, &folder));
+        }
         for batch in &mut batches {
-            self.build(batch, &key)?;
+            self.watch_end()?;
+            match &key {
+                Some(key) => self.build(batch, key)?,
+                None => self.draft(batch)?,
+            }
         }
         Ok(batches)
     }
@@ -113,18 +149,21 @@ impl Uploader {
     /// # Errors
     /// No key, another program at it, an unusable server address, the database, or a stop. What concerns one batch is in its outcome.
     pub fn pass(&mut self, scope: Scope) -> Result<Pass, UploadError> {
-        let _lock = self.lock()?;
+        let lock = self.lock()?;
         let mut pass = Pass::default();
         self.file_away()?;
         let open = self.open_batches()?;
+        let count = open.len();
         if !open.is_empty() && (scope == Scope::All || !is_later(self.quiet_until_ms, self.now())) {
             let key = GatewayKey::load(&self.settings.key_file)?;
             let api = Api::new(&self.settings.api)?;
-            for batch in open {
+            for (n, batch) in open.into_iter().enumerate() {
+                self.watch_end()?;
+                self.watch.progress.set(n as f64 / count as f64);
                 if scope == Scope::Due && is_later(batch.next_try_ms, self.now()) {
                     continue;
                 }
-                let outcome = self.advance(batch, &api, &key)?;
+                let outcome = self.advance(batch, &api, &key, &lock)?;
                 let failed_for_all = outcome
                     .error
                     .as_ref()
@@ -140,7 +179,7 @@ impl Uploader {
             }
         }
         self.file_away()?;
-        self.clean_up()?;
+        pass.evicted = self.clean_up()?;
         let due = self
             .open_batches()?
             .into_iter()
@@ -191,10 +230,14 @@ impl Uploader {
         mut batch: Batch,
         api: &Api,
         key: &GatewayKey,
+        lock: &Lock,
     ) -> Result<Outcome, UploadError> {
         loop {
-            let error = match self.step(&mut batch, api, key) {
-                Ok(Next::Again) => continue,
+            let error = match self.step(&mut batch, api, key, lock) {
+                Ok(Next::Again) => {
+                    self.watch_end()?;
+                    continue;
+                }
                 Ok(Next::Done) => None,
                 Ok(Next::Wait(ms)) => {
                     batch.attempts += 1;
@@ -203,7 +246,7 @@ impl Uploader {
                     self.save(&batch)?;
                     None
                 }
-                Err(error @ UploadError::Stopped(_)) => return Err(error),
+                Err(error) if error.is_end() => return Err(error),
                 Err(error) => {
                     let wait = self.back_off(batch.attempts);
                     batch.attempts += 1;
@@ -248,7 +291,23 @@ impl Uploader {
             .call_blocking(move |database| save(database, &batch))?)
     }
 
+    /// Ends the run where that is wanted.
+    fn watch_end(&self) -> Result<(), UploadError> {
+        match self.watch.progress.is_aborted() {
+            true => Err(UploadError::Aborted),
+            false => Ok(()),
+        }
+    }
+
+    /// Tells the watcher; what does not fit is not told.
+    pub(super) fn tell(&self, exchange: impl FnOnce() -> Exchange) {
+        if let Some(exchanges) = &self.watch.exchanges {
+            let _ = exchanges.try_send(exchange());
+        }
+    }
+
     pub(super) fn at(&mut self, arrow: Arrow) -> Result<(), UploadError> {
+        tracing::debug!(target: ARROWS, "{arrow:?}");
         let stops = match &mut self.stop {
             Some(stop) => stop(arrow),
             None => false,

@@ -24,10 +24,13 @@ pub use error::{ApiError, KeyError, SendError, UploadError};
 pub use http::{Api, ApiSettings, Status};
 pub use key::GatewayKey;
 pub use machine::Uploader;
-pub use plan::{Arrow, Outcome, Pass, Scope, UploadSettings};
+pub use plan::{Arrow, Exchange, Outcome, Pass, Scope, UploadSettings, Watch};
 pub use scp::{Delivery, OpenSsh, ScpMode};
 
 use std::path::Path;
+
+/// Under this name the log tells at level `debug` which [`Arrow`] is passed.
+pub const ARROWS: &str = "outpost::upload::arrows";
 
 /// Registers the station: exchanges `pin` for a gateway key and keeps it in `key_file`.
 ///

@@ -3,8 +3,10 @@
 use std::path::PathBuf;
 
 use jiff::Timestamp;
+use smol::channel::Sender;
 
 use super::{ApiSettings, ScpMode, UploadError};
+use crate::base::jobs::Progress;
 use crate::store::batch::{Batch, BatchSettings, BatchState};
 
 /// A place between two steps, where a run may end. In the order of a batch's life.
@@ -83,6 +85,26 @@ pub struct UploadSettings {
     pub delete_readings: bool,
     /// How long uploaded files are kept, days; 0 = for ever.
     pub retention_days: u32,
+    /// Bytes that stay free where the files are: uploaded ones make room, oldest first, and batches wait.
+    pub reserve_bytes: u64,
+}
+
+/// What an uploader said to the server, or heard.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Exchange {
+    /// A request, without keys and passwords.
+    Asked(String),
+    /// The answer, in short.
+    Heard(String),
+}
+
+/// Who watches an uploader at work.
+#[derive(Debug, Clone, Default)]
+pub struct Watch {
+    /// Told how far a pass has come; asked whether it should end.
+    pub progress: Progress,
+    /// Gets every exchange that fits.
+    pub exchanges: Option<Sender<Exchange>>,
 }
 
 /// What became of one batch in a pass.
@@ -99,6 +121,8 @@ pub struct Outcome {
 pub struct Pass {
     /// The batches it worked on, in order.
     pub outcomes: Vec<Outcome>,
+    /// Uploaded files deleted because room ran short.
+    pub evicted: u64,
     /// When the next pass is due, UTC; `None` when no batch waits.
     pub next: Option<Timestamp>,
 }

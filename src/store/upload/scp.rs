@@ -4,7 +4,7 @@
 //! the user's name: it stands in a configuration file that its owner alone can read. A host's key is pinned by its
 //! domain, the port aside, when it is first seen; a changed one is refused.
 
-use std::fs;
+use std::fs::{self, File};
 use std::io::{self, Read};
 use std::os::unix::fs::DirBuilderExt;
 use std::os::unix::process::CommandExt;
@@ -13,6 +13,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use super::SendError;
+use crate::base::jobs::Progress;
 use crate::store::batch::{Ticket, write_synced};
 
 const HOST: &str = "outpost-upload";
@@ -43,6 +44,10 @@ pub struct Delivery<'a> {
     pub user: &'a str,
     /// Folder there, ending in `/`.
     pub folder: &'a str,
+    /// Kept open by the program, so that a lock on it lasts as long as the program does, also beyond the station.
+    pub lock: &'a File,
+    /// Asked whether to end.
+    pub progress: &'a Progress,
 }
 
 /// `scp` with its files.
@@ -70,12 +75,16 @@ impl OpenSsh {
             .map_err(SendError::Program)?
             .len();
         let limit = Duration::from_secs(60 + size / SLOWEST_BYTES_PER_S);
-        let mut child = self.command(delivery).spawn().map_err(SendError::Program)?;
+        let lock = delivery.lock.try_clone().map_err(SendError::Program)?;
+        let mut command = self.command(delivery);
+        let child = command.stdin(Stdio::from(lock)).spawn();
+        let mut child = child.map_err(SendError::Program)?;
         let stderr = child.stderr.take();
         let message = std::thread::spawn(move || read_bounded(stderr));
-        let status = wait(&mut child, limit).map_err(SendError::Program)?;
+        let status = wait(&mut child, limit, delivery.progress).map_err(SendError::Program)?;
         let message = message.join().unwrap_or_default();
         match status {
+            None if delivery.progress.is_aborted() => Err(SendError::Aborted),
             None => Err(SendError::TimedOut(limit.as_secs())),
             Some(true) => Ok(()),
             Some(false) => Err(self.explain(&message, delivery)),
@@ -129,7 +138,6 @@ impl OpenSsh {
             .env("SSH_ASKPASS_REQUIRE", "force")
             .env(PASSWORD_VARIABLE, &delivery.ticket.batchid)
             .env("LC_ALL", "C")
-            .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::piped())
             // Its own group, so that a time-out ends `ssh` with it.
@@ -175,14 +183,14 @@ fn read_bounded(stderr: Option<impl Read>) -> String {
 }
 
 /// Whether the program ended well; `None` when it had to be ended.
-fn wait(child: &mut Child, limit: Duration) -> io::Result<Option<bool>> {
+fn wait(child: &mut Child, limit: Duration, progress: &Progress) -> io::Result<Option<bool>> {
     // The process lives by the machine's clock, whatever clock the station is given.
     let end = Instant::now() + limit;
     loop {
         if let Some(status) = child.try_wait()? {
             return Ok(Some(status.success()));
         }
-        if Instant::now() >= end {
+        if Instant::now() >= end || progress.is_aborted() {
             if let Ok(id) = i32::try_from(child.id())
                 && let Some(group) = rustix::process::Pid::from_raw(id)
             {

@@ -2,9 +2,11 @@
 
 use std::fs;
 
-use super::machine::LONGEST_WAIT_MS;
-use super::{Api, ApiError, Arrow, Delivery, GatewayKey, SendError, Status, UploadError, Uploader};
-use crate::store::batch::{self, Batch, BatchState, is_built, request_form};
+use super::machine::{LONGEST_WAIT_MS, Lock};
+use super::{
+    Api, ApiError, Arrow, Delivery, Exchange, GatewayKey, SendError, Status, UploadError, Uploader,
+};
+use crate::store::batch::{self, Batch, BatchState, Ticket, is_built, request_form};
 
 /// After the first question, which comes at once.
 const POLL_MS: [i64; 3] = [5_000, 10_000, 30_000];
@@ -31,15 +33,59 @@ impl Uploader {
         batch: &mut Batch,
         api: &Api,
         key: &GatewayKey,
+        lock: &Lock,
     ) -> Result<Next, UploadError> {
         match batch.state {
             BatchState::Building => self.build(batch, key).map(|()| Next::Again),
             BatchState::Ready => self.request(batch, api, key),
-            BatchState::Requested => self.deliver(batch, key),
+            BatchState::Requested => self.deliver(batch, key, lock),
             BatchState::Sending => self.resolve_doubt(batch, api, key),
             BatchState::Sent => self.confirm(batch, api, key),
             BatchState::Uploaded | BatchState::Rejected => Ok(Next::Done),
         }
+    }
+
+    /// Makes the files without a key, to be made again.
+    pub(super) fn draft(&mut self, batch: &mut Batch) -> Result<(), UploadError> {
+        batch::build(&self.store, batch, &self.settings.batch, "")?;
+        self.save(batch)
+    }
+
+    fn ask_status(&self, api: &Api, key: &GatewayKey, batchid: &str) -> Result<Status, ApiError> {
+        // The rest of it is a password.
+        let shown = batchid.get(..8).unwrap_or_default();
+        self.tell(|| Exchange::Asked(format!("GET /upload_status/{shown}.../")));
+        let status = api.status(key, batchid);
+        self.tell(|| match &status {
+            Ok(status) => Exchange::Heard(format!("{status:?}")),
+            Err(error) => Exchange::Heard(error.to_string()),
+        });
+        status
+    }
+
+    fn ask_ticket(
+        &self,
+        api: &Api,
+        key: &GatewayKey,
+        form: &[(&'static str, String)],
+    ) -> Result<Ticket, ApiError> {
+        self.tell(|| {
+            let shown = form.iter().filter(|(name, _)| *name != "key");
+            let shown: Vec<String> = shown
+                .map(|(name, value)| format!("{name}={value}"))
+                .collect();
+            Exchange::Asked(format!("POST /quarantine_request/ {}", shown.join("&")))
+        });
+        let ticket = api.request(key, form, self.now());
+        self.tell(|| match &ticket {
+            // The destination may hold the key.
+            Ok(ticket) => {
+                let (domain, port) = (&ticket.domain, ticket.port);
+                Exchange::Heard(format!("leave to send to {domain}:{port}"))
+            }
+            Err(error) => Exchange::Heard(error.to_string()),
+        });
+        ticket
     }
 
     pub(super) fn build(&mut self, batch: &mut Batch, key: &GatewayKey) -> Result<(), UploadError> {
@@ -64,13 +110,13 @@ impl Uploader {
         // An older ticket may have been used, and the file arrived late.
         let mut word = String::new();
         if let Some(ticket) = &batch.ticket {
-            match api.status(key, &ticket.batchid)? {
+            match self.ask_status(api, key, &ticket.batchid)? {
                 Status::Unknown(said) => word = said,
                 status => return self.end(batch, &status),
             }
         }
         let form = request_form(batch, &self.settings.batch, key.expose());
-        match api.request(key, &form, self.now()) {
+        match self.ask_ticket(api, key, &form) {
             Ok(ticket) => {
                 self.at(Arrow::Ticket)?;
                 batch.ticket = Some(ticket);
@@ -118,7 +164,12 @@ impl Uploader {
         Ok(Next::Again)
     }
 
-    fn deliver(&mut self, batch: &mut Batch, key: &GatewayKey) -> Result<Next, UploadError> {
+    fn deliver(
+        &mut self,
+        batch: &mut Batch,
+        key: &GatewayKey,
+        lock: &Lock,
+    ) -> Result<Next, UploadError> {
         let Some(ticket) = batch.ticket.clone().filter(|t| self.is_good(t.until_ms)) else {
             // Never used: nothing to ask.
             batch.ticket = None;
@@ -139,11 +190,21 @@ impl Uploader {
             true => ticket.destination.clone(),
             false => format!("{}{inbox}", ticket.destination),
         };
+        self.tell(|| {
+            let (domain, port) = (&ticket.domain, ticket.port);
+            Exchange::Asked(format!("{} by scp to {domain}:{port}", batch.zip_name()))
+        });
         let sent = (self.send)(&Delivery {
+            lock: &lock.0,
+            progress: &self.watch.progress,
             file: &file,
             ticket: &ticket,
             user: key.expose(),
             folder: &folder,
+        });
+        self.tell(|| match &sent {
+            Ok(()) => Exchange::Heard("all of it acknowledged".into()),
+            Err(error) => Exchange::Heard(error.to_string()),
         });
         // One left behind is swept at the next delivery of the same batch.
         let _ = fs::remove_file(&file);
@@ -174,7 +235,7 @@ impl Uploader {
             return Ok(Next::Again);
         };
         let expired = !self.is_good(ticket.until_ms);
-        match api.status(key, &ticket.batchid)? {
+        match self.ask_status(api, key, &ticket.batchid)? {
             Status::Unknown(_) if expired => batch.state = BatchState::Ready,
             Status::Unknown(_) if is_built(batch, &self.settings.batch.pending_dir) => {
                 batch.state = BatchState::Requested;
@@ -196,7 +257,7 @@ impl Uploader {
             batch.state = BatchState::Ready;
             return Ok(Next::Again);
         };
-        match api.status(key, &ticket.batchid)? {
+        match self.ask_status(api, key, &ticket.batchid)? {
             Status::Unknown(word) => {
                 let waited = self.now() - batch.sent_ms.unwrap_or(batch.created_ms);
                 if waited > DAY_MS {
