@@ -122,6 +122,11 @@ async fn run(loaded: Loaded, executor: Rc<LocalExecutor<'static>>) -> Result<(),
         )?;
         listeners.push(("tcam", listener));
     }
+    let http = &loaded.config.http;
+    listeners.push((
+        "http",
+        listen(http.bind, http.port, "http.port", Protocol::Http)?,
+    ));
     let (alive, all_gone) = channel::bounded::<()>(1);
     let station = station::build(&loaded, executor.clone(), trigger, stopping.clone(), alive)?;
     if station.services.thermal.is_none() {

@@ -9,6 +9,7 @@ use smol::channel::Sender;
 use smol::lock::Semaphore;
 
 use super::commands::Handler;
+use super::http::WebSocketHandler;
 use crate::base::clock::Clock;
 use crate::base::conditions::Conditions;
 use crate::base::fault::FaultSwitch;
@@ -97,6 +98,8 @@ pub struct Services {
     pub shutdown: Shutdown,
     /// The command table.
     pub tree: Tree<Handler>,
+    /// WebSockets on the HTTP port: path, beginning with a slash, and what serves it.
+    pub websockets: Vec<(&'static str, WebSocketHandler)>,
     /// For archives.
     pub archives: BlockingPool,
     /// Places for thermal recordings.
