@@ -8,6 +8,8 @@ mod client;
 mod clients;
 #[path = "station/defects.rs"]
 mod defects;
+#[path = "station/discovery.rs"]
+mod discovery;
 #[path = "station/faults.rs"]
 mod faults;
 #[path = "station/files.rs"]
