@@ -134,8 +134,10 @@ async fn run(loaded: Loaded, executor: Rc<LocalExecutor<'static>>) -> Result<(),
     if station.services.thermal.is_none() {
         listeners.retain(|(name, _)| *name != "tcam");
     }
-    endpoints::publish(&loaded, &listeners)?;
-    let announced = announce_services(&loaded, &listeners, &station, stopping.clone());
+    let bound = endpoints::publish(&loaded, &listeners)?;
+    let announced = announce_services(&loaded, &bound, &station, stopping.clone());
+    // Set here and nowhere else.
+    let _ = station.services.endpoints.set(bound);
     for (_, listener) in listeners {
         executor
             .spawn(listener.run(station.services.clone()))
@@ -172,7 +174,7 @@ async fn run(loaded: Loaded, executor: Rc<LocalExecutor<'static>>) -> Result<(),
 /// Makes the station known on the network, as long as it runs.
 fn announce_services(
     loaded: &Loaded,
-    listeners: &[(&'static str, Listener)],
+    bound: &[(&'static str, SocketAddr)],
     station: &station::Station,
     stopping: Shutdown,
 ) -> Task<()> {
@@ -181,10 +183,9 @@ fn announce_services(
     if !settings.enabled {
         return services.executor.spawn(async {});
     }
-    let announcements = listeners
+    let announcements = bound
         .iter()
-        .filter_map(|(name, listener)| Some((name, listener.address().ok()?)))
-        .flat_map(|(name, address)| discovery::of_endpoint(name, address, &services.identity))
+        .flat_map(|(name, address)| discovery::of_endpoint(name, *address, &services.identity))
         .collect();
     let announcer = discovery::Announcer::new(
         settings,

@@ -18,6 +18,8 @@ mod files;
 mod framing;
 #[path = "station/harness.rs"]
 mod harness;
+#[path = "station/http.rs"]
+mod http;
 #[path = "station/legacy_session.rs"]
 mod legacy_session;
 #[path = "station/start_and_stop.rs"]

@@ -217,7 +217,7 @@ impl Announcer {
     /// After the first look, nothing announced is worth a word.
     fn judge(&self, services: &Services) {
         let reason = if services.infos.is_empty() {
-            "nothing to announce: the ports can be reached from this machine alone (scpi.bind)"
+            "no port can be reached from other machines (scpi.bind)"
         } else if self.health.state() == State::Connecting && services.looks > 0 {
             "no network interface to announce the station on"
         } else {

@@ -1,5 +1,6 @@
 //! Building the station: each part gets what it needs and nothing else.
 
+use std::cell::OnceCell;
 use std::fs;
 use std::path::Path;
 use std::pin::Pin;
@@ -132,6 +133,7 @@ pub(super) fn build(
         traces: fitted.traces,
         options: fitted.options,
         websockets: fitted.websockets,
+        endpoints: OnceCell::new(),
         camera,
         camera_start: CameraStart {
             fps: config.camera.fps,

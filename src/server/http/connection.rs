@@ -18,6 +18,7 @@ use smol_hyper::rt::FuturesIo;
 
 use super::link::{ClockTimer, Link};
 use super::reply::{Body, not_found, refusal};
+use super::text;
 use super::websocket::{self, WebSocket};
 use crate::base::clock::Clock;
 use crate::base::health::Health;
@@ -40,8 +41,8 @@ pub(super) struct Site {
     pub(super) shutdown: Shutdown,
     /// Counts requests, refusals and WebSockets.
     pub(super) health: Health,
-    /// Answers a GET of this path.
-    pub(super) page: Box<dyn Fn(&str) -> Work<Response<Body>>>,
+    /// Answers a GET of this path from a client that reached the station by this name or address.
+    pub(super) page: Box<dyn Fn(&str, Option<&str>) -> Work<Response<Body>>>,
     /// What serves a WebSocket of this path.
     pub(super) socket: Box<dyn Fn(&str) -> Option<SocketTask>>,
 }
@@ -137,5 +138,7 @@ async fn route(
         }
         return response;
     }
-    (site.page)(path).await
+    let host = request.headers().get(header::HOST);
+    let host = host.and_then(|host| text::host_name(host.to_str().ok()?));
+    (site.page)(path, host).await
 }

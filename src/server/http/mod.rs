@@ -11,9 +11,13 @@
 mod connection;
 mod files;
 mod link;
+mod metrics;
+mod page;
+mod pages;
 mod reply;
 #[cfg(test)]
 mod tests;
+mod text;
 mod websocket;
 
 use std::net::TcpStream;
@@ -45,7 +49,13 @@ fn site(services: &Rc<Services>) -> Site {
         clock: services.clock.clone(),
         shutdown: services.shutdown.clone(),
         health: services.server_health.clone(),
-        page: Box::new(|_| Box::pin(async { reply::not_found() })),
+        page: {
+            let services = services.clone();
+            Box::new(move |path, host| {
+                let (path, host) = (path.to_owned(), host.map(str::to_owned));
+                Box::pin(pages::answer(services.clone(), path, host))
+            })
+        },
         socket: {
             let services = services.clone();
             Box::new(move |path| socket(&services, path))

@@ -48,7 +48,7 @@ impl Bench {
             clock,
             shutdown,
             health: health.clone(),
-            page: Box::new(|path| {
+            page: Box::new(|path, _| {
                 let text = match path {
                     "/large" => "x".repeat(64 << 20),
                     path => path.to_owned(),
@@ -313,7 +313,7 @@ fn messages_know_their_peer() {
         clock: bench.site.clock.clone(),
         shutdown: bench.site.shutdown.clone(),
         health: bench.health.clone(),
-        page: Box::new(|_| Box::pin(async { content(TEXT, "") })),
+        page: Box::new(|_, _| Box::pin(async { content(TEXT, "") })),
     };
     let bench = Bench {
         site: Rc::new(site),
