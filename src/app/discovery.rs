@@ -25,7 +25,7 @@ use crate::config::Discovery;
 use crate::server::Identity;
 
 /// How often the login server is looked for, and an announcement that failed is made again.
-const LOOK: Duration = Duration::from_secs(30);
+const LOOK: Duration = Duration::from_secs(10);
 /// Time to say goodbye when the station stops.
 const GOODBYE: Duration = Duration::from_secs(1);
 /// Repeated by the library, in case a goodbye gets lost.
@@ -214,11 +214,11 @@ impl Announcer {
         Error::DaemonShutdown
     }
 
-    /// After the first look, nothing announced is worth a word.
+    /// Nothing announced is worth a word, once there was time for it.
     fn judge(&self, services: &Services) {
         let reason = if services.infos.is_empty() {
             "no port can be reached from other machines (scpi.bind)"
-        } else if self.health.state() == State::Connecting && services.looks > 0 {
+        } else if self.health.state() == State::Connecting && services.looks > 1 {
             "no network interface to announce the station on"
         } else {
             return;

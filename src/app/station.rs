@@ -178,6 +178,9 @@ fn register(loaded: &Loaded, health: &HealthBook) -> [Health; 4] {
         "refused_clients",
         "stalled_clients",
         "overlong_messages",
+        "http_requests",
+        "http_refusals",
+        "websockets",
     ] {
         server.add(counter, 0);
     }

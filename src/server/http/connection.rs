@@ -41,11 +41,15 @@ pub(super) struct Site {
     pub(super) shutdown: Shutdown,
     /// Counts requests, refusals and WebSockets.
     pub(super) health: Health,
-    /// Answers a GET of this path from a client that reached the station by this name or address.
-    pub(super) page: Box<dyn Fn(&str, Option<&str>) -> Work<Response<Body>>>,
-    /// What serves a WebSocket of this path.
-    pub(super) socket: Box<dyn Fn(&str) -> Option<SocketTask>>,
+    pub(super) page: Pages,
+    pub(super) socket: Sockets,
 }
+
+/// Answers a GET of this path from a client that reached the station by this name or address.
+pub(super) type Pages = Box<dyn Fn(&str, Option<&str>) -> Work<Response<Body>>>;
+
+/// What serves a WebSocket of this path.
+pub(super) type Sockets = Box<dyn Fn(&str) -> Option<SocketTask>>;
 
 /// Serves an open WebSocket to its end.
 pub(super) type SocketTask = Box<dyn FnOnce(WebSocket) -> Work<()>>;
@@ -87,7 +91,12 @@ pub(super) async fn serve(stream: Async<TcpStream>, peer: SocketAddr, site: Rc<S
             site.health.count("websockets");
             let early = parts.read_buf.to_vec();
             let socket = WebSocket::new(link, early, peer, site.shutdown.clone()).await;
-            task(socket).await;
+            // A client that takes nothing must not keep the station from its end.
+            let stop = async {
+                site.shutdown.wait().await;
+                site.clock.sleep(FAREWELL).await;
+            };
+            futures_lite::future::or(task(socket), stop).await;
         }
         _ => link.finish().await,
     }

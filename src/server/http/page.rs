@@ -214,6 +214,11 @@ fn part_name(part: &'static str) -> &'static str {
 fn usage(name: &str, host: &str, port: u16) -> Option<(&'static str, Vec<String>)> {
     let host = escape(host);
     let code = |text: String| format!("<code>{text}</code>");
+    let at = |more| {
+        vec![format!(
+            "<code>{host}</code> port <code>{port}</code>{more}"
+        )]
+    };
     Some(match name {
         "scpi" => (
             "SCPI",
@@ -224,18 +229,9 @@ fn usage(name: &str, host: &str, port: u16) -> Option<(&'static str, Vec<String>
                 code(format!("lxi scpi -a {host} -p {port} -r &#39;*IDN?&#39;")),
             ],
         ),
-        "legacy" => (
-            "FE-PyCam2 programs",
-            vec![code(format!("{host}")) + " port " + &code(port.to_string())],
-        ),
-        "tcam" => (
-            "tCam programs",
-            vec![code(format!("{host}")) + " port " + &code(port.to_string())],
-        ),
-        "msp1000" => (
-            "MSP1000 programs",
-            vec![code(format!("{host}")) + " port " + &code(port.to_string()) + ", TLS"],
-        ),
+        "legacy" => ("FE-PyCam2 programs", at("")),
+        "tcam" => ("tCam programs", at("")),
+        "msp1000" => ("MSP1000 programs", at(", TLS")),
         "bitscope" => (
             "BitScope programs",
             vec![code(format!("bitscope-server://{host}:{port}")) + ", UDP"],

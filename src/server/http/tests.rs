@@ -297,28 +297,50 @@ fn a_client_that_takes_nothing_is_closed_after_a_minute() {
     });
 }
 
+impl Bench {
+    /// The same with another WebSocket on every path.
+    fn with_socket(self, socket: fn(WebSocket) -> super::connection::Work<()>) -> Self {
+        let site = Site {
+            socket: Box::new(move |_| Some(Box::new(socket))),
+            clock: self.site.clock.clone(),
+            shutdown: self.site.shutdown.clone(),
+            health: self.health.clone(),
+            page: Box::new(|_, _| Box::pin(async { content(TEXT, "") })),
+        };
+        Self {
+            site: Rc::new(site),
+            ..self
+        }
+    }
+}
+
 #[test]
-fn messages_know_their_peer() {
-    let bench = Bench::new();
-    let site = Site {
-        socket: Box::new(|_| {
-            Some(Box::new(|mut socket: WebSocket| {
-                Box::pin(async move {
-                    let peer = socket.peer().to_string();
-                    let _ = socket.send(Message::Text(peer)).await;
-                    socket.close().await;
-                })
-            }))
-        }),
-        clock: bench.site.clock.clone(),
-        shutdown: bench.site.shutdown.clone(),
-        health: bench.health.clone(),
-        page: Box::new(|_, _| Box::pin(async { content(TEXT, "") })),
-    };
-    let bench = Bench {
-        site: Rc::new(site),
-        ..bench
-    };
+fn a_websocket_that_takes_nothing_does_not_keep_the_station() {
+    let bench = Bench::new().with_socket(|mut socket| {
+        Box::pin(async move {
+            let piece = Message::Binary(vec![0; 1 << 20].into());
+            while socket.send(piece.clone()).await.is_ok() {}
+        })
+    });
+    bench.run(async {
+        let (client, task) = bench.connect();
+        let mut socket = socket(client, "/").await;
+        assert!(socket.next().await.unwrap().unwrap().is_binary());
+        bench.trigger.fire();
+        let (seconds, ()) = bench.seconds_until(task, || {}).await;
+        assert!((2..50).contains(&seconds), "{seconds} s");
+    });
+}
+
+#[test]
+fn a_handler_knows_its_client() {
+    let bench = Bench::new().with_socket(|mut socket| {
+        Box::pin(async move {
+            let peer = socket.peer().to_string();
+            let _ = socket.send(Message::Text(peer)).await;
+            socket.close().await;
+        })
+    });
     bench.run(async {
         let (client, task) = bench.connect();
         let own = client.get_ref().local_addr().unwrap().to_string();

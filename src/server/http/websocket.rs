@@ -24,7 +24,12 @@ const LONGEST_MESSAGE: usize = 64 * 1024;
 /// Unsent output beyond which sending fails; one message more than the longest that is sent.
 const OUTPUT_LIMIT: usize = 4 * 1024 * 1024;
 
+/// Frames read in a row before others get their turn.
+const TURN: u32 = 32;
+
 /// Serves a WebSocket from its first message to its end. One for each path in [`Services::websockets`].
+///
+/// [`WebSocket::receive`] ends when the station stops; a handler that goes on for 2 s after that is dropped.
 pub type WebSocketHandler = fn(WebSocket, Rc<Services>) -> Pin<Box<dyn Future<Output = ()>>>;
 
 /// A message of the application; pings are answered and control frames handled before it sees them.
@@ -41,6 +46,8 @@ pub struct WebSocket {
     stream: WebSocketStream<Link>,
     peer: SocketAddr,
     shutdown: Shutdown,
+    /// Frames read since others had their turn.
+    in_a_row: u32,
 }
 
 impl WebSocket {
@@ -63,6 +70,7 @@ impl WebSocket {
             stream,
             peer,
             shutdown,
+            in_a_row: 0,
         }
     }
 
@@ -78,6 +86,7 @@ impl WebSocket {
     /// What breaks the protocol ([`io::ErrorKind::InvalidData`]; the client has been told), and those of the connection.
     pub async fn receive(&mut self) -> io::Result<Option<Message>> {
         loop {
+            self.take_turn().await;
             let next = self.shutdown.guard(self.stream.next()).await;
             match next.flatten() {
                 Some(Ok(tungstenite::Message::Text(text))) => {
@@ -112,6 +121,15 @@ impl WebSocket {
     pub async fn close(mut self) {
         let _ = self.stream.close(None).await;
         self.stream.into_inner().finish().await;
+    }
+
+    /// Lets others run once in a while, however much this client sends at a time.
+    async fn take_turn(&mut self) {
+        self.in_a_row += 1;
+        if self.in_a_row >= TURN {
+            self.in_a_row = 0;
+            futures_lite::future::yield_now().await;
+        }
     }
 
     /// Tells a client what it did wrong before the connection ends.
