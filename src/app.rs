@@ -135,9 +135,8 @@ async fn run(loaded: Loaded, executor: Rc<LocalExecutor<'static>>) -> Result<(),
         listeners.retain(|(name, _)| *name != "tcam");
     }
     let bound = endpoints::publish(&loaded, &listeners)?;
-    let announced = announce_services(&loaded, &bound, &station, stopping.clone());
     // Set here and nowhere else.
-    let _ = station.services.endpoints.set(bound);
+    let _ = station.services.endpoints.set(bound.clone());
     for (_, listener) in listeners {
         executor
             .spawn(listener.run(station.services.clone()))
@@ -148,6 +147,7 @@ async fn run(loaded: Loaded, executor: Rc<LocalExecutor<'static>>) -> Result<(),
         station.clock.timeout(OPENING, camera.opened()).await;
     }
     announce("ready")?;
+    let announced = announce_services(&loaded, &bound, &station, stopping.clone());
     stopping.wait().await;
     tracing::info!("stopping");
     let station::Station {
