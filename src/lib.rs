@@ -6,7 +6,7 @@
 //! |---|---|
 //! | [`cli`] | the command line, one file a subcommand |
 //! | [`app`] | wiring: profile, storage, instruments, servers; start and stop order |
-//! | [`server`] | listeners, sessions, the command table, the FE-PyCam2 dialect |
+//! | [`server`] | listeners, sessions, the command table, the FE-PyCam2 dialect, the compatible ports, HTTP |
 //! | [`opcn3`] | the particle counter: codec, driver, simulation |
 //! | [`usbiss`] | the USB bridge in front of it, as an SPI device |
 //! | [`camera`] | the HQ camera: backends, stream, capture plan, actor, image worker |

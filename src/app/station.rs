@@ -1,5 +1,6 @@
 //! Building the station: each part gets what it needs and nothing else.
 
+use std::cell::OnceCell;
 use std::fs;
 use std::path::Path;
 use std::pin::Pin;
@@ -30,7 +31,9 @@ use crate::cloud::{self, Cloud};
 use crate::config::{CameraBackend, Config, Loaded};
 use crate::opcn3::{self, Particles};
 use crate::raw::Format;
-use crate::server::{CameraStart, Identity, LegacyPaths, RECORDINGS, Services, tree};
+use crate::server::{
+    CameraStart, Identity, LegacyPaths, RECORDINGS, Services, WebSocketHandler, tree,
+};
 use crate::store::RamDisk;
 use crate::store::readings::{ReadingStore, StoreHandle};
 use crate::tcam::{self, Thermal};
@@ -79,6 +82,7 @@ struct Fitted {
     options: Vec<&'static str>,
     traces: Vec<(&'static str, Trace)>,
     faults: Vec<(&'static str, FaultSwitch)>,
+    websockets: Vec<(&'static str, WebSocketHandler)>,
     /// Each ends when its instrument has come to rest.
     tasks: Vec<Task<()>>,
 }
@@ -144,6 +148,8 @@ pub(super) fn build(
         faults: fitted.faults,
         traces: fitted.traces,
         options: fitted.options,
+        websockets: fitted.websockets,
+        endpoints: OnceCell::new(),
         camera,
         camera_start: CameraStart {
             fps: config.camera.fps,
@@ -207,6 +213,9 @@ fn register(loaded: &Loaded, health: &HealthBook) -> Parts {
         "refused_clients",
         "stalled_clients",
         "overlong_messages",
+        "http_requests",
+        "http_refusals",
+        "websockets",
     ] {
         server.add(counter, 0);
     }

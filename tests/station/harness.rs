@@ -84,6 +84,7 @@ pub struct Setup {
     camera: String,
     tcam: String,
     opc: String,
+    discovery: String,
     ports: [u16; 2],
 }
 
@@ -125,6 +126,7 @@ impl Setup {
             camera: String::new(),
             tcam: String::new(),
             opc: String::new(),
+            discovery: "enabled = false".into(),
             ports: [0, 0],
         }
     }
@@ -159,6 +161,12 @@ impl Setup {
         self
     }
 
+    /// The lines of `[discovery]`, which is off otherwise.
+    pub fn discovery(mut self, lines: &str) -> Self {
+        self.discovery = lines.into();
+        self
+    }
+
     /// Fixed ports, SCPI and legacy.
     pub fn ports(mut self, ports: [u16; 2]) -> Self {
         self.ports = ports;
@@ -190,11 +198,11 @@ impl Setup {
         let text = format!(
             "board = \"sim\"\n[storage]\n{}\
              [scpi]\nbind = \"127.0.0.1\"\nport = {port}\nlegacy_port = {legacy_port}\n{}\
-             [http]\nport = 0\n[discovery]\nenabled = false\n\
+             [http]\nport = 0\n[discovery]\n{}\n\
              [camera]\nbackend = \"{backend}\"\nreplay = \"{replay}\"\n{}\
              [tcam]\nserve_port = 0\n{}[opc]\n{}[msp1000]\nserve_port = 0\nlisten_discovery = \"off\"\n\
              [bitscope]\nserve_port = 0\n",
-            self.storage, self.scpi, self.camera, self.tcam, self.opc,
+            self.storage, self.scpi, self.discovery, self.camera, self.tcam, self.opc,
         );
         let path = folder.join("c.toml");
         fs::write(&path, text).unwrap();
@@ -232,6 +240,7 @@ pub struct Station {
     folder: Option<TempDir>,
     pub scpi: SocketAddr,
     pub legacy: SocketAddr,
+    pub http: SocketAddr,
     /// `None` where the thermal camera is switched off.
     pub tcam: Option<SocketAddr>,
 }
@@ -252,6 +261,7 @@ impl Station {
         let station = Self {
             scpi: address("scpi"),
             legacy: address("legacy"),
+            http: address("http"),
             tcam: endpoints
                 .get("tcam")
                 .map(|text| text.as_str().unwrap().parse().unwrap()),
