@@ -7,8 +7,11 @@
 //! ```
 
 pub mod backend;
+pub mod choice;
 pub mod replay;
 pub mod sim;
+pub mod stream_format;
+pub mod tuning;
 
 mod actor;
 mod capture;
