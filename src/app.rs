@@ -77,7 +77,7 @@ pub fn serve(loaded: Loaded) -> ExitCode {
     logging::start(&loaded.config.log);
     // Files are shared with the login user that fetches and deletes them, by group.
     rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o002));
-    // The executor brings threads, and these forbid to change the environment.
+    // May start the program anew, so nothing is open yet.
     hq_camera::prepare(&loaded);
     let executor = Rc::new(LocalExecutor::new());
     let ended = smol::block_on(executor.run(run(loaded, executor.clone())));

@@ -108,15 +108,15 @@ fn a_capture_goes_through_actor_worker_and_ram_disk() {
     let mut client = station.legacy_client();
     assert_eq!(client.ask("CAM:CONF:SS 5000"), "ack");
     assert_eq!(client.ask("CAM:CONF:AG 2"), "ack");
-    assert_eq!(client.ask("SRV:IMG:BCLP 0:0:40:20"), "ack");
+    assert_eq!(client.ask("SRV:IMG:BCLP 2000:1000"), "ack");
     assert_eq!(client.ask("CAP:SEQFET V 1000:2000 3 0.2 1"), "ack");
     let files = station.files();
     assert_eq!(files.len(), 7, "{files:?}");
     let mut pictures = Vec::new();
     for name in files.iter().filter(|name| name.ends_with(".raw")) {
         let (rows, columns, values) = unpickle(&station.image(name));
-        // Bytes of plane 0, widened: 40 pixels of 12 bits are 60 bytes.
-        assert_eq!((rows, columns), (20, 60), "{name}");
+        // Bytes of plane 0, widened: 2000 pixels of 12 bits are 3000 bytes.
+        assert_eq!((rows, columns), (1000, 3000), "{name}");
         assert!(values.iter().all(|&value| value < 256), "{name}");
         assert!(values.iter().any(|&value| value != values[0]), "{name}");
         pictures.push(values);
@@ -139,13 +139,18 @@ fn the_board_s_pipeline_is_enough_and_settings_restart_nothing() {
     for round in 0..5 {
         assert_eq!(client.ask("CAM:CONF:FR 10"), "ack");
         assert_eq!(client.ask("CAM:CONF:SS 0"), "ack");
-        let capture = format!("CAP:SEQFET r{round} 1000 2 0.2 0");
+        let capture = format!("CAP:SEQFET r{round} 1000 1 0.2 0");
         assert_eq!(client.ask(&capture), "ack");
     }
-    assert_eq!(station.files().len(), 10);
+    assert_eq!(station.files().len(), 5);
     assert_eq!(station.counter("camera", "starts"), 1);
     assert_eq!(station.counter("camera", "hangs"), 0);
     let log = station.log();
-    assert!(!log.contains("WARN") && !log.contains("ERROR"), "{log}");
+    assert!(
+        !log.contains("WARN outpost") && !log.contains("ERROR outpost"),
+        "{log}"
+    );
+    // libcamera is told to keep quiet, which it reads from the environment.
+    assert!(!log.contains("configuring streams"), "{log}");
     station.stop();
 }

@@ -1,9 +1,12 @@
 //! The HQ camera of a real board: what libcamera is asked for, and what has to be settled before it starts.
 
-use std::env;
 use std::error::Error;
+use std::ffi::OsString;
+use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
+use std::process::Command;
 use std::time::Duration;
+use std::{env, io};
 
 use crate::board::{Pipeline, RawPolicy};
 use crate::camera::stream_format::{RawWish, Role, StreamWish};
@@ -17,12 +20,14 @@ const FULL_SIZE: (u32, u32) = (4056, 3040);
 /// Time for the camera thread to give libcamera back.
 const REST_LIMIT: Duration = Duration::from_secs(1);
 
-/// Settles the environment that libcamera reads. To be called before any other thread exists.
+/// Settles the environment that libcamera reads. Where it lacks something the program starts itself anew with it:
+/// libcamera brings threads before `main` begins, and with threads an environment must not be changed.
 pub(super) fn prepare(loaded: &Loaded) {
     if !is_wanted(loaded) {
         return;
     }
-    let tuning = platform(loaded).and_then(|platform| {
+    let tuning = platform(loaded).filter(|_| !libcamera::has_tuning());
+    let tuning = tuning.and_then(|platform| {
         tuning::generate(platform.installed(), platform, &runtime_folder(loaded))
             .inspect_err(|error| {
                 let cause = error.source().map(ToString::to_string);
@@ -30,8 +35,25 @@ pub(super) fn prepare(loaded: &Loaded) {
             })
             .ok()
     });
-    if let Err(error) = libcamera::set_environment(tuning.as_deref()) {
-        tracing::warn!(%error, "the camera is used with libcamera's own tuning");
+    let missing = libcamera::missing_environment(tuning);
+    if missing.is_empty() {
+        return;
+    }
+    let error = start_anew(missing);
+    tracing::warn!(%error, "the camera is used with libcamera's own tuning and logs");
+}
+
+/// Same process, same arguments, more environment; returns only if it cannot be.
+fn start_anew(environment: Vec<(&'static str, OsString)>) -> io::Error {
+    let mut arguments = env::args_os();
+    let name = arguments.next().unwrap_or_else(|| "outpost".into());
+    match env::current_exe() {
+        Ok(program) => Command::new(program)
+            .arg0(name)
+            .args(arguments)
+            .envs(environment)
+            .exec(),
+        Err(error) => error,
     }
 }
 

@@ -5,10 +5,11 @@
 
 #![allow(unsafe_code)]
 
-use std::path::Path;
+use std::ffi::OsString;
+use std::path::PathBuf;
 use std::sync::{Condvar, Mutex, PoisonError};
 use std::time::Duration;
-use std::{env, fs, io};
+use std::{env, fs};
 
 use libcamera::camera_manager::CameraManager;
 
@@ -97,31 +98,23 @@ pub fn close(limit: Duration) {
     }
 }
 
-/// Sets the variables that libcamera reads when its manager starts: the tuning file, and quieter logs. What the user
-/// has set stays. libcamera ignores them in a program with file capabilities or set-uid bits.
+/// The variables that libcamera is to find when its manager starts, as far as the environment lacks them: the tuning
+/// file, and quieter logs. What the user has set stays.
 ///
-/// # Errors
-/// Other threads exist already: they might read the environment meanwhile. Nothing is set then.
-pub fn set_environment(tuning: Option<&Path>) -> io::Result<()> {
-    let threads = fs::read_dir("/proc/self/task")?.count();
-    if threads != 1 {
-        let text = format!("the process has {threads} threads already");
-        return Err(io::Error::other(text));
-    }
-    let tuning = tuning.map(Path::as_os_str);
-    let wanted = [
-        (TUNING_VARIABLE, tuning),
-        (LOG_VARIABLE, Some(LOG_LEVELS.as_ref())),
-    ];
-    for (name, value) in wanted {
-        if let Some(value) = value
-            && env::var_os(name).is_none()
-        {
-            // SAFETY: this is the only thread, so nobody reads or writes the environment at the same time.
-            unsafe { env::set_var(name, value) };
-        }
-    }
-    Ok(())
+/// libcamera has threads of its own before `main` begins, so they cannot be set in this process. It ignores them in a
+/// program with file capabilities or set-uid bits.
+pub fn missing_environment(tuning: Option<PathBuf>) -> Vec<(&'static str, OsString)> {
+    let tuning = tuning.map(|path| (TUNING_VARIABLE, path.into_os_string()));
+    tuning
+        .into_iter()
+        .chain([(LOG_VARIABLE, LOG_LEVELS.into())])
+        .filter(|(name, _)| env::var_os(name).is_none())
+        .collect()
+}
+
+/// Whether the environment names a tuning file.
+pub fn has_tuning() -> bool {
+    env::var_os(TUNING_VARIABLE).is_some()
 }
 
 /// The tuning file that libcamera uses because of the environment; "" where it uses its own.

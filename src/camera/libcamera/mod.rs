@@ -21,7 +21,7 @@ mod metadata;
 mod running;
 mod subdevice;
 
-pub use library::{close, set_environment};
+pub use library::{close, has_tuning, missing_environment};
 
 use super::backend::{
     Backend, BackendError, Controls, Frame, FrameStatus, Request, StreamInfo, monotonic_ns,
