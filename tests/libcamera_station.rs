@@ -1,10 +1,10 @@
 //! A whole station on a board with libcamera's Virtual pipeline: the built program, its ports and files. And one on a
 //! Pi's profile in a build without libcamera.
 
-#[allow(dead_code, reason = "the harness serves larger suites")]
+#[allow(dead_code, unused_imports, reason = "the harness serves larger suites")]
 #[path = "station/client.rs"]
 mod client;
-#[allow(dead_code, reason = "the harness serves larger suites")]
+#[allow(dead_code, unused_imports, reason = "the harness serves larger suites")]
 #[path = "station/harness.rs"]
 mod harness;
 
@@ -124,7 +124,7 @@ fn a_capture_goes_through_actor_worker_and_ram_disk() {
     let log = String::from_utf8(station.image("V_SSCapture.log")).unwrap();
     assert_eq!(log.lines().count(), 6);
     assert!(log.contains(";sSS:2000;iSS:2000;"), "{log}");
-    let metadata = scpi.json("CAM:META?");
+    let metadata = scpi.json("CAM:MET?");
     assert_eq!(metadata["analogue_gain"], 2.0, "{metadata}");
     station.stop();
 }
