@@ -3,6 +3,11 @@
 pub(crate) mod cloud;
 mod discovery;
 mod endpoints;
+#[cfg(feature = "libcamera")]
+mod hq_camera;
+#[cfg(not(feature = "libcamera"))]
+#[path = "app/no_camera.rs"]
+mod hq_camera;
 mod logging;
 pub mod particle;
 pub mod particle_sim;
@@ -75,8 +80,15 @@ pub enum AppError {
 /// Exit code 0 after an orderly stop, 1 when it could not start.
 pub fn serve(loaded: Loaded) -> ExitCode {
     logging::start(&loaded.config.log);
+    // Files are shared with the login user that fetches and deletes them, by group.
+    rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o002));
+    // May start the program anew, so nothing is open yet.
+    hq_camera::prepare(&loaded);
     let executor = Rc::new(LocalExecutor::new());
-    match smol::block_on(executor.run(run(loaded, executor.clone()))) {
+    let ended = smol::block_on(executor.run(run(loaded, executor.clone())));
+    drop(executor);
+    hq_camera::close();
+    match ended {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             let mut causes = format!("outpost: {error}");
@@ -92,8 +104,6 @@ pub fn serve(loaded: Loaded) -> ExitCode {
 }
 
 async fn run(loaded: Loaded, executor: Rc<LocalExecutor<'static>>) -> Result<(), AppError> {
-    // Files are shared with the login user that fetches and deletes them, by group.
-    rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o002));
     report(&loaded);
     let (trigger, stopping) = shutdown();
     watch_signals(&executor, trigger.clone())?;

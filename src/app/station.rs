@@ -12,8 +12,8 @@ use smol::channel::Sender;
 use smol::lock::Semaphore;
 use smol::{LocalExecutor, Task};
 
-use super::AppError;
 use super::readings::{self, WallClock};
+use super::{AppError, hq_camera};
 use crate::base::clock::Clock;
 use crate::base::conditions::{Condition, Conditions};
 use crate::base::error::{Failure, Kind};
@@ -358,27 +358,26 @@ fn camera_source(loaded: &Loaded, faults: &Faults, health: &Health) -> Option<So
     if !camera.enabled {
         return None;
     }
-    let simulated = matches!(
-        loaded.board.camera.pipeline,
-        Pipeline::Sim | Pipeline::Virtual
-    );
+    let simulated = match camera.backend {
+        CameraBackend::Sim => true,
+        CameraBackend::Auto => loaded.board.camera.pipeline == Pipeline::Sim,
+        CameraBackend::Libcamera | CameraBackend::Replay => false,
+    };
     match (camera.backend, &camera.replay) {
         (CameraBackend::Replay, Some(folder)) => Some(Source::Replay {
             folder: folder.clone(),
         }),
-        (CameraBackend::Sim, _) | (CameraBackend::Auto, _)
-            if simulated || camera.backend == CameraBackend::Sim =>
-        {
-            Some(Source::Sim {
-                paced: camera.sim_paced,
-                seed: camera.sim_seed,
-                faults: faults.clone(),
-            })
-        }
+        _ if simulated => Some(Source::Sim {
+            paced: camera.sim_paced,
+            seed: camera.sim_seed,
+            faults: faults.clone(),
+        }),
         _ => {
-            tracing::warn!("this version has no libcamera backend; the camera is not available");
-            health.set(State::Unavailable);
-            None
+            let source = hq_camera::source(loaded);
+            if source.is_none() {
+                health.set(State::Unavailable);
+            }
+            source
         }
     }
 }

@@ -1,14 +1,19 @@
 //! The Raspberry Pi HQ camera (IMX477): settings, capture sequences, and the backends that give frames.
 //!
 //! ```text
-//! sessions -> Camera (handle) -> actor (main thread) <-> camera thread (backend: sim, replay)
+//! sessions -> Camera (handle) -> actor (main thread) <-> camera thread (backend: libcamera, sim, replay)
 //!                                   |  frames
 //!                                   +-> image worker (clip, unpack, bin, write) -> files on the RAM disk
 //! ```
 
 pub mod backend;
+pub mod choice;
+#[cfg(feature = "libcamera")]
+pub mod libcamera;
 pub mod replay;
 pub mod sim;
+pub mod stream_format;
+pub mod tuning;
 
 mod actor;
 mod capture;
@@ -71,6 +76,9 @@ pub enum Source {
         /// Faults it can be told to have.
         faults: sim::Faults,
     },
+    /// A real camera.
+    #[cfg(feature = "libcamera")]
+    Libcamera(stream_format::StreamWish),
     /// A folder of recorded frames.
     Replay {
         /// The folder, with its `replay.toml`.
@@ -456,6 +464,8 @@ fn opener(source: Source, clock: Clock) -> Opener {
                 ))
             })
         }
+        #[cfg(feature = "libcamera")]
+        Source::Libcamera(wish) => link::spawn(move || Ok(self::libcamera::LibCamera::new(wish))),
         Source::Replay { folder } => {
             let clock = clock.clone();
             link::spawn(move || replay::ReplayCamera::open(&folder, clock))
