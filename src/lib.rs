@@ -9,6 +9,7 @@
 //! | [`server`] | listeners, sessions, the command table, the FE-PyCam2 dialect |
 //! | [`opcn3`] | the particle counter: codec, driver, simulation |
 //! | [`usbiss`] | the USB bridge in front of it, as an SPI device |
+//! | [`bitscope`] | the oscilloscope: codec, driver, simulation |
 //! | [`camera`] | the HQ camera: backends, stream, capture plan, actor, image worker |
 //! | [`store`] | RAM disk, atomic files, catalog, archives |
 //! | [`board`], [`config`] | profiles and settings, each mistake with its place |
@@ -19,6 +20,7 @@
 
 pub mod app;
 pub mod base;
+pub mod bitscope;
 pub mod board;
 pub mod bus;
 pub mod camera;

@@ -29,7 +29,7 @@ const EDGES: &[(&str, &[&str])] = &[
     ("opcn3", &["base"]),
     ("usbiss", &["base", "bus"]),
     ("msp1000", &["base"]),
-    ("bitscope", &["base"]),
+    ("bitscope", &["base", "bus"]),
     // Actor handles, the text protocol and the common ground.
     (
         "server",
@@ -60,7 +60,14 @@ const RESERVED: &[(&str, &[&str])] = &[
     // Drivers take what the wiring opened. A simulator stands behind a port of its own.
     (
         "crate::bus",
-        &["app", "bus", "cli", "tcam::sim::hardware", "usbiss::sim"],
+        &[
+            "app",
+            "bus",
+            "cli",
+            "tcam::sim::hardware",
+            "usbiss::sim",
+            "bitscope::sim",
+        ],
     ),
     // `sim` never uses a driver, nor the actor above it: both sides share the codec alone.
     (
@@ -78,7 +85,7 @@ const RESERVED: &[(&str, &[&str])] = &[
     ),
     (
         "crate::bitscope::driver",
-        &["bitscope::actor", "bitscope::driver"],
+        &["=bitscope", "bitscope::actor", "bitscope::driver", "app"],
     ),
 ];
 

@@ -1,0 +1,104 @@
+//! One conversation with a BitScope, over a byte stream or datagrams.
+//!
+//! The device echoes every byte when it is done with it, and nothing else frames the conversation. Each wait has a
+//! limit; when an echo is wrong or late, the device is reset and asked who it is before anything else
+//! ([`Scope::resynchronise`]). An operation dropped half-way is made up for in the same way by the next one.
+
+mod capture;
+mod error;
+mod exchange;
+mod generators;
+mod link;
+mod raw;
+
+pub use self::error::ScopeError;
+pub use self::link::{ByteStream, Datagrams, Link, Port};
+pub use self::raw::Raw;
+
+use self::link::Wire;
+use super::proto::{ClockPlan, Register, WaveformPlan};
+use crate::base::clock::Clock;
+use crate::base::trace::Trace;
+
+/// Speed of the serial port: the device adapts to any.
+pub const BAUD: u32 = 115_200;
+/// USB vendor and product id of FTDI's adapter, which other instruments have as well.
+pub const USB_ID: (u16, u16) = (0x0403, 0x6001);
+
+/// Who the device is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Identity {
+    /// Such as `BS000501`.
+    pub revision: String,
+    /// Such as `DB98TI79`.
+    pub serial_number: String,
+}
+
+/// A conversation with a BitScope. One operation at a time; all of them leave the link usable unless they fail with
+/// [`ScopeError::Link`].
+pub struct Scope {
+    wire: Wire,
+    identity: Identity,
+    waveform: Option<WaveformPlan>,
+    clock_plan: Option<ClockPlan>,
+    /// An exchange began and did not end: the device may have more to say.
+    dirty: bool,
+}
+
+impl Scope {
+    /// Resets the device and asks who it is.
+    ///
+    /// # Errors
+    /// [`ScopeError::Model`] for anything but a BitScope Micro; those of the link.
+    pub async fn connect(link: Link, clock: Clock, trace: Trace) -> Result<Self, ScopeError> {
+        let mut scope = Self {
+            wire: Wire::new(link, clock, trace),
+            identity: Identity {
+                revision: String::new(),
+                serial_number: String::new(),
+            },
+            waveform: None,
+            clock_plan: None,
+            dirty: false,
+        };
+        scope.identify().await?;
+        Ok(scope)
+    }
+
+    /// Who it is.
+    pub fn identity(&self) -> &Identity {
+        &self.identity
+    }
+
+    /// The waveform that runs, if any.
+    pub fn waveform(&self) -> Option<&WaveformPlan> {
+        self.waveform.as_ref()
+    }
+
+    /// The clock that runs, if any.
+    pub fn clock(&self) -> Option<&ClockPlan> {
+        self.clock_plan.as_ref()
+    }
+
+    /// The raw value of a register, at most 4 bytes.
+    ///
+    /// # Errors
+    /// Those of the link.
+    pub async fn read_register(&mut self, register: Register) -> Result<u32, ScopeError> {
+        self.settle().await?;
+        let result = self.read_bytes(register).await;
+        self.conclude(result).await
+    }
+
+    /// Writes registers, without applying them to the hardware.
+    ///
+    /// # Errors
+    /// Those of the link.
+    pub async fn write_registers(&mut self, writes: &[(Register, u32)]) -> Result<(), ScopeError> {
+        let mut string = Vec::new();
+        super::proto::write_string(writes, &mut string);
+        self.settle().await?;
+        let result = self.run(&string).await;
+        self.conclude(result).await
+    }
+}
