@@ -14,6 +14,7 @@ const EDGES: &[(&str, &[&str])] = &[
     // Bytes and plain values: nothing of the station.
     ("scpi", &[]),
     ("raw", &[]),
+    ("plot", &[]),
     // Common ground.
     ("base", &[]),
     // Two halves of one thing: a profile is a document like the configuration, and the configuration stands on it.
@@ -25,11 +26,11 @@ const EDGES: &[(&str, &[&str])] = &[
     ("store", &["base"]),
     // Instruments never know each other.
     ("camera", &["base", "raw", "store"]),
-    ("tcam", &["base", "bus"]),
+    ("tcam", &["base", "bus", "plot"]),
     ("opcn3", &["base"]),
     ("usbiss", &["base", "bus"]),
-    ("msp1000", &["base"]),
-    ("bitscope", &["base", "bus"]),
+    ("msp1000", &["base", "plot"]),
+    ("bitscope", &["base", "bus", "plot"]),
     // Actor handles, the text protocol and the common ground.
     (
         "server",
@@ -123,6 +124,7 @@ const PURE: &[(&str, &[&str])] = &[
         &["std::io::Read", "std::io::BufRead", "std::io::Seek"],
     ),
     ("raw", &["std::io::Read", "std::io::BufRead"]),
+    ("plot", &["std::io::Read", "std::io::BufRead"]),
 ];
 
 /// Where `unsafe` may stand.
