@@ -13,6 +13,8 @@ use crate::bitscope::proto::{
 
 /// What a trace may take beyond its own time.
 const MARGIN: Duration = Duration::from_secs(2);
+/// A status packet comes in one piece.
+const STALL: Duration = Duration::from_secs(1);
 /// Silence after which an idle device has said what it says to a cancel.
 const SILENCE: Duration = Duration::from_millis(100);
 
@@ -131,15 +133,22 @@ impl Scope {
                     TraceEvent::CancelEcho => {}
                 }
             }
-            let due = if runs { deadline } else { Some(started) };
+            let stalled = self.wire.clock.now() + STALL;
+            let due = match (runs, reader.is_partial()) {
+                (_, true) => Some(stalled),
+                (true, false) => deadline,
+                (false, false) => Some(started),
+            };
             match self.step(due, canceller).await? {
                 Step::Received => {}
                 Step::Cancelled => return self.cancel(reader, Cause::Cancel).await,
-                Step::Late if runs => return self.cancel(reader, Cause::Timeout).await,
+                Step::Late if runs && !reader.is_partial() => {
+                    return self.cancel(reader, Cause::Timeout).await;
+                }
                 Step::Late => {
                     return Err(ScopeError::Silent {
-                        what: "the start of a trace",
-                        limit: started - now,
+                        what: "the status of a trace",
+                        limit: due.map_or(STALL, |due| due - now),
                         received: 0,
                         expected: 12,
                     });

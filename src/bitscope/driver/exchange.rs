@@ -12,6 +12,8 @@ use crate::bitscope::proto::{REVISION_PREFIX, Register, SERIAL_ADDRESS, SERIAL_L
 const SILENCE: Duration = Duration::from_millis(100);
 /// A device that talks for longer after a reset is lost.
 const BABBLE: Duration = Duration::from_secs(5);
+/// What a dead device does not send.
+const RESET: &str = "the echo of a reset";
 /// How often something is tried over a link that may lose it.
 const DATAGRAM_ATTEMPTS: u32 = 4;
 
@@ -75,6 +77,11 @@ impl Scope {
                 Err(error) => Err(error),
             };
             match result {
+                // A reset is tried often enough.
+                Err(ScopeError::Silent { what: RESET, .. }) => {
+                    self.dirty = true;
+                    return result;
+                }
                 Err(error) if error.is_desynchronised() && attempt < self.attempts() => {
                     attempt += 1;
                     self.wire.forget_header();
@@ -89,8 +96,14 @@ impl Scope {
 
     /// Resets the device and asks for its revision.
     async fn greet(&mut self, patient: bool) -> Result<(), ScopeError> {
-        self.reset(patient).await?;
-        let reply = self.exchange(b"?", REVISION, "its revision").await?;
+        let mut attempt = 1;
+        while let Err(error) = self.reset(patient).await {
+            if !error.is_desynchronised() || attempt >= self.attempts() {
+                return Err(error);
+            }
+            attempt += 1;
+        }
+        let reply = self.repeatable(b"?", REVISION, "its revision").await?;
         let revision = revision(&reply)?;
         if !revision.as_bytes().starts_with(REVISION_PREFIX) {
             return Err(ScopeError::Model(revision));
@@ -125,7 +138,7 @@ impl Scope {
             return match last {
                 Some(b'!') if !more => Ok(()),
                 None => Err(ScopeError::Silent {
-                    what: "the echo of a reset",
+                    what: RESET,
                     limit,
                     received: 0,
                     expected: 1,

@@ -15,6 +15,8 @@ pub use self::error::ScopeError;
 pub use self::link::{ByteStream, Datagrams, Link, Port};
 pub use self::raw::Raw;
 
+use std::path::{Path, PathBuf};
+
 use self::link::Wire;
 use super::proto::{ClockPlan, Register, WaveformPlan};
 use crate::base::clock::Clock;
@@ -24,6 +26,22 @@ use crate::base::trace::Trace;
 pub const BAUD: u32 = 115_200;
 /// USB vendor and product id of FTDI's adapter, which other instruments have as well.
 pub const USB_ID: (u16, u16) = (0x0403, 0x6001);
+
+/// Which of the serial adapters may be a BitScope, in the order in which to ask them: those with the right ids that
+/// nobody else claims. Each comes as its names and ids.
+///
+/// Each of `adapters` is all paths of one device with its USB ids; `claimed` are paths that another driver or the board
+/// profile has. A device is left out when any of its names is claimed.
+pub fn candidates<'a>(
+    adapters: &'a [(Vec<PathBuf>, (u16, u16))],
+    claimed: &[PathBuf],
+) -> Vec<&'a Path> {
+    adapters
+        .iter()
+        .filter(|(names, id)| *id == USB_ID && !names.iter().any(|name| claimed.contains(name)))
+        .filter_map(|(names, _)| names.first().map(PathBuf::as_path))
+        .collect()
+}
 
 /// Who the device is.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -191,7 +191,8 @@ impl Assembler {
                 return Ok(Taken::Old);
             }
         } else if self.delivered.is_empty() {
-            if self.previous == datagram {
+            // Where no byte can be the Cmd_ID, the same once more may be another.
+            if self.previous == datagram && self.command.contains(&true) {
                 return Ok(Taken::Old);
             }
             self.learn_command(header);

@@ -31,7 +31,7 @@ impl Cause {
 pub struct TriggerPoint {
     /// Sample of this channel, 0 up.
     pub sample: u32,
-    /// Volts, or a fraction of a raw capture.
+    /// Volts; a fraction of a raw capture; 0 or 1 of a logic channel.
     pub level: f64,
     /// When.
     pub kind: TriggerKind,
@@ -91,7 +91,7 @@ impl CapturePlan {
                 LOGIC_CHANNEL => traces.extend(
                     self.channels
                         .logic()
-                        .map(|index| self.logic_trace(index, bytes)),
+                        .map(|index| self.logic_trace(cause, index, bytes)),
                 ),
                 index => traces.extend(self.analogue_trace(cause, index, bytes)),
             }
@@ -138,14 +138,27 @@ impl CapturePlan {
         })
     }
 
-    fn logic_trace(&self, index: u8, bytes: &[u8]) -> Trace {
+    fn logic_trace(&self, cause: Cause, index: u8, bytes: &[u8]) -> Trace {
+        // A pattern of several channels is no one's.
+        let own = match self.trigger {
+            TriggerSource::Pattern { used, levels } if used == 1 << index => {
+                Some(f64::from(levels >> index & 1))
+            }
+            _ => None,
+        };
         let level = |byte: &u8| f32::from(byte >> index & 1);
         Trace {
             channel: Channel::Logic(index),
             samples: bytes.iter().map(level).collect(),
             first_s: 0.0,
             period_s: self.timing.sample_period_s(),
-            trigger: None,
+            trigger: own
+                .filter(|_| cause == Cause::Trigger)
+                .map(|level| TriggerPoint {
+                    sample: self.trigger_sample,
+                    level,
+                    kind: self.kind,
+                }),
         }
     }
 }

@@ -102,6 +102,11 @@ impl TraceReader {
         self.cancelled = true;
     }
 
+    /// Whether a packet has begun and not ended.
+    pub fn is_partial(&self) -> bool {
+        self.code.is_some() || !self.field.is_empty()
+    }
+
     /// Takes a byte.
     ///
     /// # Errors
