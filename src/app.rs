@@ -2,7 +2,9 @@
 
 mod endpoints;
 mod logging;
+pub mod particle;
 pub mod particle_sim;
+mod readings;
 mod station;
 mod thermal;
 

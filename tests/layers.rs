@@ -27,7 +27,7 @@ const EDGES: &[(&str, &[&str])] = &[
     // Instruments never know each other.
     ("camera", &["base", "raw", "store"]),
     ("tcam", &["base", "bus", "plot"]),
-    ("opcn3", &["base"]),
+    ("opcn3", &["base", "store"]),
     ("usbiss", &["base", "bus"]),
     ("msp1000", &["base", "plot"]),
     ("bitscope", &["base", "bus", "plot"]),

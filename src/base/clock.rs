@@ -159,6 +159,16 @@ impl StepWatch {
     }
 }
 
+impl ManualClock {
+    /// Time from now to the earliest instant that somebody waits for; `None` while nobody waits.
+    pub fn until_due(&self) -> Option<Duration> {
+        let mut sleepers = self.0.lock();
+        sleepers.retain(|sleeper| !sleeper.wake.is_closed());
+        let due = sleepers.iter().map(|sleeper| sleeper.due).min()?;
+        Some(due.saturating_duration_since(self.0.now()))
+    }
+}
+
 impl Manual {
     fn utc(&self) -> Timestamp {
         let stepped = SignedDuration::from_secs(self.stepped_s.load(Ordering::SeqCst));
@@ -204,8 +214,10 @@ mod tests {
         assert!(smol::block_on(futures_lite::future::poll_once(&mut nap)).is_none());
         hand.advance(Duration::from_secs(9));
         assert!(smol::block_on(futures_lite::future::poll_once(&mut nap)).is_none());
+        assert_eq!(hand.until_due(), Some(Duration::from_secs(1)));
         hand.advance(Duration::from_secs(1));
         smol::block_on(nap);
+        assert_eq!(hand.until_due(), None);
         assert_eq!(clock.now() - before, Duration::from_secs(10));
         assert_eq!(clock.utc().to_string(), "2026-11-20T08:00:10Z");
     }

@@ -7,9 +7,11 @@
 //! | [`spi`] | SPI devices: spidev, or one simulated in memory |
 //! | [`gpio`] | output lines |
 //! | [`usb`] | which serial adapters are plugged in |
+//! | [`time`] | what the kernel knows of the time |
 
 pub mod gpio;
 pub mod pty;
 pub mod serial;
 pub mod spi;
+pub mod time;
 pub mod usb;
