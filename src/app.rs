@@ -5,6 +5,7 @@ mod logging;
 pub mod particle;
 pub mod particle_sim;
 mod readings;
+mod scope;
 mod station;
 mod thermal;
 
@@ -22,7 +23,7 @@ use smol::{LocalExecutor, channel};
 
 use crate::base::shutdown::{Trigger, shutdown};
 use crate::config::Loaded;
-use crate::server::{Listener, Protocol};
+use crate::server::{Listener, Protocol, ScopePort};
 use crate::store::StoreError;
 
 /// The stop of systemd comes after 5 s; this leaves time to log what did not end.
@@ -124,12 +125,18 @@ async fn run(loaded: Loaded, executor: Rc<LocalExecutor<'static>>) -> Result<(),
         )?;
         listeners.push(("tcam", listener));
     }
+    let mut scope_port = bind_scope(&loaded)?;
     let (alive, all_gone) = channel::bounded::<()>(1);
     let station = station::build(&loaded, executor.clone(), trigger, stopping.clone(), alive)?;
     if station.services.thermal.is_none() {
         listeners.retain(|(name, _)| *name != "tcam");
     }
-    endpoints::publish(&loaded, &listeners)?;
+    scope_port = scope_port.filter(|_| station.services.scope.is_some());
+    endpoints::publish(&loaded, &listeners, scope_port.as_ref())?;
+    if let Some(port) = scope_port {
+        let serving = port.run(station.services.clone());
+        executor.spawn(serving).detach();
+    }
     for (_, listener) in listeners {
         executor
             .spawn(listener.run(station.services.clone()))
@@ -160,6 +167,21 @@ async fn run(loaded: Loaded, executor: Rc<LocalExecutor<'static>>) -> Result<(),
     drop(status_led);
     endpoints::retract(&loaded);
     Ok(())
+}
+
+/// Binds the port of the oscilloscope, where it is enabled.
+fn bind_scope(loaded: &Loaded) -> Result<Option<ScopePort>, AppError> {
+    let scope = &loaded.config.bitscope;
+    if !scope.enabled {
+        return Ok(None);
+    }
+    let address = SocketAddr::new(scope.bind, scope.serve_port);
+    let port = ScopePort::bind(address).map_err(|source| AppError::Listen {
+        address,
+        key: "bitscope.serve_port",
+        source,
+    })?;
+    Ok(Some(port))
 }
 
 /// Says what `outpost check` would say, as far as it is no reason not to run.

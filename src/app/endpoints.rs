@@ -6,22 +6,26 @@ use std::io;
 
 use super::{AppError, announce};
 use crate::config::Loaded;
-use crate::server::Listener;
+use crate::server::{Listener, ScopePort};
 use crate::store::NewFile;
 
 /// Prints one line an endpoint and writes `<data>/endpoints.json`, renamed into place.
 pub(super) fn publish(
     loaded: &Loaded,
     listeners: &[(&'static str, Listener)],
+    scope: Option<&ScopePort>,
 ) -> Result<(), AppError> {
     let mut endpoints = BTreeMap::new();
-    for (name, listener) in listeners {
-        let address = listener.address().map_err(|source| AppError::System {
+    let tcp = listeners.iter();
+    let tcp = tcp.map(|(name, listener)| (*name, listener.address()));
+    let udp = scope.map(|port| ("bitscope", port.address()));
+    for (name, address) in tcp.chain(udp) {
+        let address = address.map_err(|source| AppError::System {
             what: "the address of a listener",
             source,
         })?;
         announce(&format!("{name} {address}"))?;
-        endpoints.insert(*name, address.to_string());
+        endpoints.insert(name, address.to_string());
     }
     let path = loaded.endpoints();
     let fail = |source| AppError::Data {

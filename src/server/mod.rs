@@ -13,10 +13,12 @@ mod context;
 mod dialect;
 mod errors;
 mod listener;
+mod scope;
 mod services;
 mod session;
 mod thermal;
 
 pub use self::commands::{help_rows, tree};
 pub use self::listener::{Listener, Protocol};
+pub use self::scope::ScopePort;
 pub use self::services::{CameraStart, Identity, LegacyPaths, RECORDINGS, Services};

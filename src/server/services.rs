@@ -17,6 +17,7 @@ use crate::base::jobs::Jobs;
 use crate::base::pool::BlockingPool;
 use crate::base::shutdown::{Shutdown, Trigger};
 use crate::base::trace::Trace;
+use crate::bitscope::Oscilloscope;
 use crate::camera::Camera;
 use crate::opcn3::Particles;
 use crate::scpi::Tree;
@@ -79,6 +80,8 @@ pub struct Services {
     pub thermal: Option<Thermal>,
     /// The particle counter; `None` when disabled.
     pub particles: Option<Particles>,
+    /// The oscilloscope; `None` when disabled.
+    pub scope: Option<Oscilloscope>,
     /// Pictures and archives.
     pub ramdisk: RamDisk,
     /// Readings in the database; `None` when neither the particle counter nor the cloud is enabled.

@@ -98,6 +98,21 @@ impl Scope {
         self.clock_plan.as_ref()
     }
 
+    /// Whether host and device agree on what comes next. If not, the next operation resets the device first.
+    pub fn is_in_step(&self) -> bool {
+        !self.dirty
+    }
+
+    /// Watches an idle link until it fails. What comes meanwhile belongs to nobody. Can be dropped at any time.
+    pub async fn watch(&mut self) -> ScopeError {
+        loop {
+            if let Err(error) = self.wire.fill(None).await {
+                return error;
+            }
+            self.wire.clear();
+        }
+    }
+
     /// The raw value of a register, at most 4 bytes.
     ///
     /// # Errors

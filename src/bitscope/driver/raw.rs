@@ -36,6 +36,11 @@ impl Raw<'_> {
         Ok(wire.take(count))
     }
 
+    /// What still answers the last bytes is welcome after the next as well: a trace that is about to be cancelled.
+    pub fn keep_answers(&mut self) {
+        self.scope.wire.keep_answers();
+    }
+
     /// Gives the device back to Outpost: reset, identified, and with the generators that ran before.
     ///
     /// # Errors
