@@ -7,6 +7,7 @@ mod camera;
 mod common;
 mod files;
 mod particle;
+mod scope;
 mod status;
 mod system;
 mod thermal;
@@ -34,8 +35,9 @@ pub type Waiting<'a> = Pin<Box<dyn Future<Output = Result<(), Error>> + 'a>>;
 /// A row of the table.
 pub(super) type Row = Command<Handler>;
 
-const TABLES: [&[Row]; 9] = {
+const TABLES: [&[Row]; 12] = {
     let [measuring, setting, network] = thermal::TABLES;
+    let [capturing, configuring, generating] = scope::TABLES;
     [
         common::ROWS,
         status::ROWS,
@@ -46,6 +48,9 @@ const TABLES: [&[Row]; 9] = {
         setting,
         network,
         particle::ROWS,
+        capturing,
+        configuring,
+        generating,
     ]
 };
 
