@@ -279,7 +279,15 @@ impl Layout {
             outline(canvas, self.plot);
         }
         for lane in &self.lanes {
-            outline(canvas, *lane);
+            // Neighbors share a line.
+            let end = (lane.bottom + 1).min(bottom);
+            outline(
+                canvas,
+                Area {
+                    bottom: end,
+                    ..*lane
+                },
+            );
         }
     }
 

@@ -84,6 +84,7 @@ pub struct Setup {
     camera: String,
     tcam: String,
     opc: String,
+    bitscope: String,
     ports: [u16; 2],
 }
 
@@ -125,6 +126,7 @@ impl Setup {
             camera: String::new(),
             tcam: String::new(),
             opc: String::new(),
+            bitscope: String::new(),
             ports: [0, 0],
         }
     }
@@ -156,6 +158,12 @@ impl Setup {
     /// A line for `[opc]`.
     pub fn opc(mut self, line: &str) -> Self {
         self.opc += &format!("{line}\n");
+        self
+    }
+
+    /// A line for `[bitscope]`.
+    pub fn bitscope(mut self, line: &str) -> Self {
+        self.bitscope += &format!("{line}\n");
         self
     }
 
@@ -193,8 +201,8 @@ impl Setup {
              [http]\nport = 0\n[discovery]\nenabled = false\n\
              [camera]\nbackend = \"{backend}\"\nreplay = \"{replay}\"\n{}\
              [tcam]\nserve_port = 0\n{}[opc]\n{}[msp1000]\nserve_port = 0\nlisten_discovery = \"off\"\n\
-             [bitscope]\nserve_port = 0\n",
-            self.storage, self.scpi, self.camera, self.tcam, self.opc,
+             [bitscope]\nserve_port = 0\n{}",
+            self.storage, self.scpi, self.camera, self.tcam, self.opc, self.bitscope,
         );
         let path = folder.join("c.toml");
         fs::write(&path, text).unwrap();
@@ -234,6 +242,8 @@ pub struct Station {
     pub legacy: SocketAddr,
     /// `None` where the thermal camera is switched off.
     pub tcam: Option<SocketAddr>,
+    /// `None` where the oscilloscope is switched off.
+    pub scope: Option<SocketAddr>,
 }
 
 impl Station {
@@ -254,6 +264,9 @@ impl Station {
             legacy: address("legacy"),
             tcam: endpoints
                 .get("tcam")
+                .map(|text| text.as_str().unwrap().parse().unwrap()),
+            scope: endpoints
+                .get("bitscope")
                 .map(|text| text.as_str().unwrap().parse().unwrap()),
             child,
             folder: Some(folder),
