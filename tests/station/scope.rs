@@ -226,7 +226,7 @@ fn generators_give_what_was_asked_for() {
     client.command("SCOP:WAV:STAT OFF");
     assert_eq!(client.query("SCOP:WAV:STAT?"), "0");
     client.command("*RST");
-    assert_eq!(client.query("SCOP:CONF:PER?;SAMP?;CHAN?"), "1.0E-03;1000;A");
+    assert_eq!(client.query("SCOP:CONF:PER?;SAMP?;CHAN?"), "0.001;1000;A");
 }
 
 #[test]
