@@ -49,6 +49,8 @@ const ORDERS: usize = 64;
 const DATAGRAMS: usize = 32;
 /// How long an operation waits for its turn; captures wait for other captures as long as it takes.
 pub const PATIENCE: Duration = Duration::from_secs(5);
+/// For the actor to refuse what waited for too long.
+const TURN: Duration = Duration::from_millis(100);
 /// How long a datagram waits for a device that is not ready.
 const HOLD: Duration = Duration::from_millis(1500);
 
@@ -98,12 +100,15 @@ impl LinkKind {
 /// A connection in the making.
 pub type Connecting = Pin<Box<dyn Future<Output = Result<Scope, Failure>>>>;
 
+/// Opens the link and asks who is there.
+pub type Connect = Box<dyn Fn(Clock, Trace) -> Connecting>;
+
 /// How the oscilloscope is to be run.
 pub struct Options {
     /// Which way it is reached.
     pub kind: LinkKind,
-    /// Opens the link and asks who is there.
-    pub connect: Box<dyn Fn(Clock, Trace) -> Connecting>,
+    /// How to get there.
+    pub connect: Connect,
 }
 
 /// What the oscilloscope needs from the station.
@@ -180,6 +185,8 @@ type Reply<T> = Sender<Result<T, Failure>>;
 struct Order {
     work: Work,
     issued: Instant,
+    /// It has the device: those who wait for their turn need not give up.
+    begun: Rc<Cell<bool>>,
 }
 
 /// What the actor is told.
@@ -285,14 +292,14 @@ impl Oscilloscope {
         let request = self.configuration();
         self.check_connected()?;
         let running = self.shared.generator.borrow().running();
-        CapturePlan::new(&request, running).map_err(|error| driver::ScopeError::from(error))?;
+        CapturePlan::new(&request, running).map_err(driver::ScopeError::from)?;
         let job = jobs.enter("oscilloscope capture");
         let work = Work::Capture {
             request: Box::new(request),
             job: job.clone(),
             measuring: self.shared.conditions.raise(Condition::Measuring),
         };
-        if let Err(failure) = self.send(work) {
+        if let Err(failure) = self.send(work, &Rc::default()) {
             jobs.forget(&job);
             return Err(failure);
         }
@@ -449,10 +456,11 @@ impl Oscilloscope {
         }
     }
 
-    fn send(&self, work: Work) -> Result<(), Failure> {
+    fn send(&self, work: Work, begun: &Rc<Cell<bool>>) -> Result<(), Failure> {
         let order = Order {
             work,
             issued: self.shared.clock.now(),
+            begun: begun.clone(),
         };
         self.orders.try_send(order).map_err(|error| match error {
             TrySendError::Full(_) => {
@@ -467,8 +475,18 @@ impl Oscilloscope {
     async fn ask<T>(&self, work: impl FnOnce(Reply<T>) -> Work) -> Result<T, Failure> {
         self.check_connected()?;
         let (reply, answer) = channel::bounded(1);
-        self.send(work(reply))?;
-        answer.recv().await.unwrap_or_else(|_| Err(stopping()))
+        let begun = Rc::default();
+        self.send(work(reply), &begun)?;
+        let answered = async { answer.recv().await.unwrap_or_else(|_| Err(stopping())) };
+        let too_late = async {
+            // The actor has the better reason, if it comes to it in time.
+            self.shared.clock.sleep(PATIENCE + TURN).await;
+            match begun.get() {
+                true => std::future::pending().await,
+                false => Err(busy("another operation")),
+            }
+        };
+        futures_lite::future::or(answered, too_late).await
     }
 }
 
@@ -519,6 +537,14 @@ impl Order {
             Work::Raw { reply, .. } => drop(reply.try_send(Err(failure))),
         }
     }
+}
+
+fn busy(with: &str) -> Failure {
+    let text = format!(
+        "the oscilloscope is busy with {with} for more than {} s",
+        PATIENCE.as_secs()
+    );
+    Failure::new(Kind::Busy, text)
 }
 
 fn stopping() -> Failure {

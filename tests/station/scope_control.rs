@@ -294,6 +294,36 @@ fn datagrams_that_wait_too_long_are_dropped() {
 }
 
 #[test]
+fn an_operation_behind_a_capture_without_end_gives_up() {
+    let rig = Rig::new();
+    rig.scope.configure(|request| request.level = Some(7.0));
+    let job = rig.scope.acquire(&rig.jobs).unwrap();
+    rig.settle();
+    let mut stopping = Box::pin(rig.scope.stop_generator());
+    assert!(smol::block_on(poll_once(&mut stopping)).is_none());
+    rig.pass(Duration::from_millis(5_200));
+    let refused = smol::block_on(poll_once(&mut stopping)).unwrap();
+    assert_eq!(refused.unwrap_err().kind, Kind::Busy);
+    assert_eq!(job.state(), JobState::Running);
+    job.abort();
+    rig.pass(Duration::from_secs(1));
+    assert_eq!(job.state(), JobState::Aborted);
+    assert!(rig.scope.latest().is_some(), "what it held is kept");
+}
+
+#[test]
+fn a_capture_that_waits_for_a_program_can_be_ended() {
+    let rig = Rig::new();
+    rig.ask(1, 0, b"!");
+    let job = rig.scope.acquire(&rig.jobs).unwrap();
+    rig.settle();
+    job.abort();
+    rig.settle();
+    assert_eq!(job.state(), JobState::Aborted);
+    assert_eq!(rig.ask(1, 1, b"?"), b"?\rBS000501\r");
+}
+
+#[test]
 fn a_lost_echo_does_not_keep_the_device() {
     let faults = Faults::none();
     let rig = Rig::new();

@@ -10,8 +10,7 @@ use std::time::Duration;
 use smol::channel::{Receiver, Sender};
 
 use self::shift::Shift;
-use super::driver::ScopeError;
-use super::{Datagram, Order, Outgoing, Shared};
+use super::{Connect, Datagram, Order, Outgoing, Shared};
 use crate::base::backoff::Backoff;
 use crate::base::conditions::Condition;
 use crate::base::error::{Failure, Kind};
@@ -33,9 +32,6 @@ pub(super) struct Actor {
     pub(super) connect: Connect,
     pub(super) shutdown: Shutdown,
 }
-
-type Connect =
-    Box<dyn Fn(crate::base::clock::Clock, crate::base::trace::Trace) -> super::Connecting>;
 
 impl Actor {
     /// Serves until shutdown: opens the link, serves orders, and starts over after a failure.
@@ -90,7 +86,7 @@ impl Actor {
                 Ok(())
             }
             Some(Ok(())) => Ok(()),
-            Some(Err(error)) => Err(lost(error)),
+            Some(Err(error)) => Err(error.into()),
         }
     }
 
@@ -105,9 +101,4 @@ impl Actor {
             .guard(self.shared.clock.timeout(wait, refuse))
             .await;
     }
-}
-
-/// A device that does not come into step is as good as absent; so are those of another model.
-fn lost(error: ScopeError) -> Failure {
-    Failure::from(error)
 }

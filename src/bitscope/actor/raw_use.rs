@@ -10,11 +10,10 @@ use std::time::{Duration, Instant};
 
 use super::Actor;
 use super::ledger::Ledger;
-use super::shift::busy;
 use crate::base::error::{Failure, Kind};
 use crate::bitscope::driver::{Raw, Scope, ScopeError};
 use crate::bitscope::proto::datagram::{REPLY_DATA, ReplyHeader};
-use crate::bitscope::{Datagram, Order, PATIENCE};
+use crate::bitscope::{Datagram, Order, PATIENCE, Work, busy};
 
 /// Which adaptor replies say they come from.
 const LIA_ID: u16 = 1;
@@ -145,7 +144,7 @@ impl<'a> RawUse<'a> {
         Ok(())
     }
 
-    async fn wake(&mut self, raw: &mut Raw<'_>) -> Wake {
+    async fn wake(&self, raw: &mut Raw<'_>) -> Wake {
         let (actor, may_order) = (self.actor, self.order.is_none());
         let due = self.due();
         let received = async { Wake::Received(raw.receive().await) };
@@ -167,6 +166,14 @@ impl<'a> RawUse<'a> {
             }
             Wake::Time
         };
+        let forgotten = async {
+            match self.order.as_ref().map(|order| &order.work) {
+                Some(Work::Capture { job, .. }) => job.aborted().await,
+                _ => std::future::pending().await,
+            }
+            Wake::Time
+        };
+        let time = futures_lite::future::race(time, forgotten);
         let device = futures_lite::future::race(received, datagram);
         let people = futures_lite::future::race(order, released);
         let any = futures_lite::future::race(device, people);

@@ -8,8 +8,10 @@ use super::raw_use::RawUse;
 use crate::base::error::{Failure, Kind};
 use crate::base::jobs::Job;
 use crate::bitscope::driver::{Scope, ScopeError};
-use crate::bitscope::proto::{Capture, CapturePlan, CaptureRequest, Cause, Register};
-use crate::bitscope::{Acquisition, Datagram, Generator, Order, PATIENCE, Work};
+use crate::bitscope::proto::{
+    Capture, CapturePlan, CaptureRequest, Cause, ClockPlan, Register, WaveformRequest,
+};
+use crate::bitscope::{Acquisition, Datagram, Generator, Order, PATIENCE, Reply, Work, busy};
 
 /// How often an idle device is asked whether it still answers.
 const LOOK: Duration = Duration::from_secs(10);
@@ -120,6 +122,7 @@ impl<'a> Shift<'a> {
             order.refuse(busy("another operation"));
             return Ok(());
         }
+        order.begun.set(true);
         match order.work {
             Work::Capture {
                 request,
@@ -129,7 +132,7 @@ impl<'a> Shift<'a> {
                 let captured = self.capture(&request, &job).await;
                 drop(measuring);
                 let captured = self.judge(captured);
-                return self.conclude_capture(&job, captured);
+                self.conclude_capture(&job, captured)
             }
             Work::StartWaveform { request, reply } => {
                 let started = self.start_waveform(request).await;
@@ -219,10 +222,7 @@ impl<'a> Shift<'a> {
         }
     }
 
-    async fn start_waveform(
-        &mut self,
-        request: crate::bitscope::proto::WaveformRequest,
-    ) -> Result<f64, ScopeError> {
+    async fn start_waveform(&mut self, request: WaveformRequest) -> Result<f64, ScopeError> {
         // Whoever asks for a waveform wants no clock.
         if self.scope.clock().is_some() {
             self.scope.stop_clock().await?;
@@ -240,7 +240,7 @@ impl<'a> Shift<'a> {
         &mut self,
         frequency_hz: f64,
         ratio: f64,
-    ) -> Result<crate::bitscope::proto::ClockPlan, ScopeError> {
+    ) -> Result<ClockPlan, ScopeError> {
         if self.scope.waveform().is_some() {
             self.scope.stop_waveform().await?;
             self.actor.shared.generator.take();
@@ -254,11 +254,7 @@ impl<'a> Shift<'a> {
         Ok(plan)
     }
 
-    fn answer<T>(
-        &self,
-        result: Result<T, ScopeError>,
-        reply: crate::bitscope::Reply<T>,
-    ) -> Result<(), ScopeError> {
+    fn answer<T>(&self, result: Result<T, ScopeError>, reply: Reply<T>) -> Result<(), ScopeError> {
         match self.judge(result) {
             Ok(result) => {
                 let _ = reply.try_send(result);
@@ -299,12 +295,4 @@ impl<'a> Shift<'a> {
         }
         Ok(Err(error.into()))
     }
-}
-
-pub(super) fn busy(with: &str) -> Failure {
-    let text = format!(
-        "the oscilloscope is busy with {with} for more than {} s",
-        PATIENCE.as_secs()
-    );
-    Failure::new(Kind::Busy, text)
 }

@@ -4,14 +4,14 @@ mod generator;
 mod save;
 mod setting;
 
+use std::sync::Arc;
+
 use super::system::adopt;
 use super::{Handler, Row, Waiting, row};
 use crate::bitscope::proto::{Channel, Register, Trace};
 use crate::bitscope::{Acquisition, Oscilloscope};
 use crate::scpi::{Args, Error, Kind, Param};
 use crate::server::context::Context;
-
-use std::sync::Arc;
 
 const fn scope_row(
     header: &'static str,

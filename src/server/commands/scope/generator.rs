@@ -145,17 +145,13 @@ async fn start(context: &Context, request: WaveformRequest) -> Result<(), Error>
 }
 
 fn waveform(context: &mut Context, _: &Args<'_>) -> Result<(), Error> {
+    let generator = context.scope()?.generator();
     let reply = &mut context.reply;
-    match context
-        .services
-        .scope
-        .as_ref()
-        .map(|scope| scope.generator())
-    {
-        Some(Generator::Waveform {
+    match generator {
+        Generator::Waveform {
             request,
             frequency_hz,
-        }) => {
+        } => {
             let word = match &request.shape {
                 Shape::Sine => "SINE",
                 Shape::Triangle => "TRI",
