@@ -16,6 +16,7 @@ pub mod sim;
 
 mod acquisition;
 mod actor;
+mod order;
 mod report;
 
 use std::cell::{Cell, RefCell};
@@ -23,20 +24,21 @@ use std::net::SocketAddr;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use smol::channel::{self, Receiver, Sender, TrySendError};
 
 pub use self::acquisition::{Acquisition, FileFormat};
 use self::actor::Actor;
 use self::driver::{Identity, Scope};
+use self::order::{Datagram, Order, Reply, Work};
 use self::proto::capture::Running;
 use self::proto::{CapturePlan, CaptureRequest, ClockPlan, Register, WaveformRequest};
 pub use self::report::{
     CaptureReport, ConfigurationReport, StatusReport, parse_pattern, pattern_text,
 };
 use crate::base::clock::Clock;
-use crate::base::conditions::{Condition, Conditions, Raised};
+use crate::base::conditions::{Condition, Conditions};
 use crate::base::error::{Failure, Kind};
 use crate::base::health::{Health, State};
 use crate::base::jobs::{Job, Jobs};
@@ -177,54 +179,6 @@ pub enum Generator {
         /// What it is in fact.
         plan: ClockPlan,
     },
-}
-
-type Reply<T> = Sender<Result<T, Failure>>;
-
-/// An operation and when it was asked for.
-struct Order {
-    work: Work,
-    issued: Instant,
-    /// It has the device: those who wait for their turn need not give up.
-    begun: Rc<Cell<bool>>,
-}
-
-/// What the actor is told.
-enum Work {
-    Capture {
-        request: Box<CaptureRequest>,
-        job: Job,
-        measuring: Raised,
-    },
-    StartWaveform {
-        request: WaveformRequest,
-        reply: Reply<f64>,
-    },
-    StartClock {
-        frequency_hz: f64,
-        ratio: f64,
-        reply: Reply<ClockPlan>,
-    },
-    StopGenerator {
-        reply: Reply<()>,
-    },
-    ReadRegister {
-        register: Register,
-        reply: Reply<u32>,
-    },
-    Raw {
-        bytes: Vec<u8>,
-        reply: Reply<Vec<u8>>,
-    },
-}
-
-/// A datagram of commands that came in.
-struct Datagram {
-    source: SocketAddr,
-    cmd_id: u8,
-    commands: Vec<u8>,
-    /// Nobody waits for its answer after that.
-    due: Instant,
 }
 
 /// A datagram of a reply, and to whom it goes.
@@ -506,35 +460,6 @@ impl Generator {
         Running {
             waveform: matches!(self, Self::Waveform { .. }),
             clock: matches!(self, Self::Clock { .. }),
-        }
-    }
-}
-
-impl Order {
-    /// Whether whoever asked for it has gone.
-    fn is_forgotten(&self) -> bool {
-        match &self.work {
-            Work::Capture { job, .. } => job.is_aborted(),
-            Work::StartWaveform { reply, .. } => reply.is_closed(),
-            Work::StartClock { reply, .. } => reply.is_closed(),
-            Work::StopGenerator { reply } => reply.is_closed(),
-            Work::ReadRegister { reply, .. } => reply.is_closed(),
-            Work::Raw { reply, .. } => reply.is_closed(),
-        }
-    }
-
-    /// Ends it without having done it.
-    fn refuse(self, failure: Failure) {
-        match self.work {
-            Work::Capture { job, measuring, .. } => {
-                drop(measuring);
-                job.finish(Err(failure));
-            }
-            Work::StartWaveform { reply, .. } => drop(reply.try_send(Err(failure))),
-            Work::StartClock { reply, .. } => drop(reply.try_send(Err(failure))),
-            Work::StopGenerator { reply } => drop(reply.try_send(Err(failure))),
-            Work::ReadRegister { reply, .. } => drop(reply.try_send(Err(failure))),
-            Work::Raw { reply, .. } => drop(reply.try_send(Err(failure))),
         }
     }
 }
