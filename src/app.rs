@@ -12,6 +12,7 @@ mod logging;
 pub mod particle;
 pub mod particle_sim;
 mod readings;
+mod scope;
 mod station;
 mod thermal;
 
@@ -30,7 +31,7 @@ use smol::{LocalExecutor, Task, channel};
 use crate::base::health::State;
 use crate::base::shutdown::{Shutdown, Trigger, shutdown};
 use crate::config::Loaded;
-use crate::server::{Listener, Protocol};
+use crate::server::{Listener, Protocol, ScopePort};
 use crate::store::StoreError;
 
 /// The stop of systemd comes after 5 s; this leaves time to log what did not end.
@@ -142,14 +143,20 @@ async fn run(loaded: Loaded, executor: Rc<LocalExecutor<'static>>) -> Result<(),
         "http",
         listen(http.bind, http.port, "http.port", Protocol::Http)?,
     ));
+    let mut scope_port = bind_scope(&loaded)?;
     let (alive, all_gone) = channel::bounded::<()>(1);
     let station = station::build(&loaded, executor.clone(), trigger, stopping.clone(), alive)?;
     if station.services.thermal.is_none() {
         listeners.retain(|(name, _)| *name != "tcam");
     }
-    let bound = endpoints::publish(&loaded, &listeners)?;
+    scope_port = scope_port.filter(|_| station.services.scope.is_some());
+    let bound = endpoints::publish(&loaded, &listeners, scope_port.as_ref())?;
     // Set here and nowhere else.
     let _ = station.services.endpoints.set(bound.clone());
+    if let Some(port) = scope_port {
+        let serving = port.run(station.services.clone());
+        executor.spawn(serving).detach();
+    }
     for (_, listener) in listeners {
         executor
             .spawn(listener.run(station.services.clone()))
@@ -209,6 +216,21 @@ fn announce_services(
         stopping,
     );
     services.executor.spawn(announcer.run())
+}
+
+/// Binds the port of the oscilloscope, where it is enabled.
+fn bind_scope(loaded: &Loaded) -> Result<Option<ScopePort>, AppError> {
+    let scope = &loaded.config.bitscope;
+    if !scope.enabled {
+        return Ok(None);
+    }
+    let address = SocketAddr::new(scope.bind, scope.serve_port);
+    let port = ScopePort::bind(address).map_err(|source| AppError::Listen {
+        address,
+        key: "bitscope.serve_port",
+        source,
+    })?;
+    Ok(Some(port))
 }
 
 /// Says what `outpost check` would say, as far as it is no reason not to run.

@@ -9,17 +9,20 @@
 //! | [`server`] | listeners, sessions, the command table, the FE-PyCam2 dialect, the compatible ports, HTTP |
 //! | [`opcn3`] | the particle counter: codec, driver, simulation |
 //! | [`usbiss`] | the USB bridge in front of it, as an SPI device |
+//! | [`bitscope`] | the oscilloscope: codec, driver, simulation |
 //! | [`camera`] | the HQ camera: backends, stream, capture plan, actor, image worker |
 //! | [`cloud`] | batches and uploads, on schedule and on demand |
 //! | [`store`] | RAM disk, atomic files, catalog, archives |
 //! | [`board`], [`config`] | profiles and settings, each mistake with its place |
 //! | [`scpi`] | the text protocol as bytes and plain structs |
+//! | [`plot`] | curves as PNG pictures: axes, units, legend |
 //! | [`raw`] | pixel kernels and picture formats |
 //! | [`bus`] | the only place that names hardware crates |
 //! | [`base`] | clock, shutdown, error kinds, health, conditions, jobs, blocking pool |
 
 pub mod app;
 pub mod base;
+pub mod bitscope;
 pub mod board;
 pub mod bus;
 pub mod camera;
@@ -27,6 +30,7 @@ pub mod cli;
 pub mod cloud;
 pub mod config;
 pub mod opcn3;
+pub mod plot;
 pub mod raw;
 pub mod scpi;
 pub mod server;

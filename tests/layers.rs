@@ -14,6 +14,7 @@ const EDGES: &[(&str, &[&str])] = &[
     // Bytes and plain values: nothing of the station.
     ("scpi", &[]),
     ("raw", &[]),
+    ("plot", &[]),
     // Common ground.
     ("base", &[]),
     // Two halves of one thing: a profile is a document like the configuration, and the configuration stands on it.
@@ -25,13 +26,13 @@ const EDGES: &[(&str, &[&str])] = &[
     ("store", &["base"]),
     // Instruments never know each other.
     ("camera", &["base", "raw", "store"]),
-    ("tcam", &["base", "bus"]),
+    ("tcam", &["base", "bus", "plot"]),
     ("opcn3", &["base", "store"]),
     ("usbiss", &["base", "bus"]),
     // A schedule for the store's uploader.
     ("cloud", &["base", "store"]),
-    ("msp1000", &["base"]),
-    ("bitscope", &["base"]),
+    ("msp1000", &["base", "plot"]),
+    ("bitscope", &["base", "bus", "plot"]),
     // Actor handles, the text protocol and the common ground.
     (
         "server",
@@ -66,7 +67,14 @@ const RESERVED: &[(&str, &[&str])] = &[
     // Drivers take what the wiring opened. A simulator stands behind a port of its own.
     (
         "crate::bus",
-        &["app", "bus", "cli", "tcam::sim::hardware", "usbiss::sim"],
+        &[
+            "app",
+            "bus",
+            "cli",
+            "tcam::sim::hardware",
+            "usbiss::sim",
+            "bitscope::sim",
+        ],
     ),
     // `sim` never uses a driver, nor the actor above it: both sides share the codec alone.
     (
@@ -84,7 +92,7 @@ const RESERVED: &[(&str, &[&str])] = &[
     ),
     (
         "crate::bitscope::driver",
-        &["bitscope::actor", "bitscope::driver"],
+        &["=bitscope", "bitscope::actor", "bitscope::driver", "app"],
     ),
 ];
 
@@ -122,6 +130,7 @@ const PURE: &[(&str, &[&str])] = &[
         &["std::io::Read", "std::io::BufRead", "std::io::Seek"],
     ),
     ("raw", &["std::io::Read", "std::io::BufRead"]),
+    ("plot", &["std::io::Read", "std::io::BufRead"]),
 ];
 
 /// Where `unsafe` may stand.

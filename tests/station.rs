@@ -28,6 +28,14 @@ mod particle;
 mod particle_clock;
 #[path = "station/particle_faults.rs"]
 mod particle_faults;
+#[path = "station/scope.rs"]
+mod scope;
+#[path = "station/scope_clients.rs"]
+mod scope_clients;
+#[path = "station/scope_control.rs"]
+mod scope_control;
+#[path = "station/scope_faults.rs"]
+mod scope_faults;
 #[path = "station/start_and_stop.rs"]
 mod start_and_stop;
 #[path = "station/status.rs"]

@@ -23,6 +23,7 @@ use crate::base::jobs::Jobs;
 use crate::base::pool::BlockingPool;
 use crate::base::shutdown::{Shutdown, Trigger};
 use crate::base::trace::Trace;
+use crate::bitscope::{self, Oscilloscope};
 use crate::board::Pipeline;
 use crate::bus::gpio::StatusLed;
 use crate::camera::sim::Faults;
@@ -120,6 +121,7 @@ pub(super) fn build(
     let thermal = start_thermal(loaded, &common, parts.thermal, &mut fitted);
     let particles = start_particles(loaded, &common, parts.particles, &mut fitted);
     let cloud = start_cloud(loaded, &common, parts.cloud, &mut fitted);
+    let scope = start_scope(loaded, &common, parts.scope, &mut fitted);
     watch_storage(&common, parts.store);
     watch_readings(&common, parts.readings);
     let clock = common.clock.clone();
@@ -158,6 +160,7 @@ pub(super) fn build(
         thermal,
         particles,
         cloud,
+        scope,
         clock_settable: !loaded.board.is_simulated(),
         paths: legacy_paths(config),
         legacy_settle: Duration::from_millis(config.scpi.legacy_settle_ms.into()),
@@ -187,6 +190,7 @@ struct Parts {
     camera: Health,
     thermal: Health,
     particles: Health,
+    scope: Health,
     server: Health,
     store: Health,
     readings: Health,
@@ -199,13 +203,15 @@ fn register(loaded: &Loaded, health: &HealthBook) -> Parts {
     let thermal = health.register("tcam", State::Disabled);
     let particles = health.register("opc", State::Disabled);
     let unavailable = loaded.unavailable();
-    for section in ["msp1000", "bitscope"] {
+    let elsewhere = |section: &'static str| {
         let state = match unavailable.contains(&section) {
             true => State::Unavailable,
             false => State::Disabled,
         };
-        health.register(section, state);
-    }
+        health.register(section, state)
+    };
+    elsewhere("msp1000");
+    let scope = health.register("bitscope", State::Disabled);
     let cloud = health.register("tinycloud", State::Disabled);
     let server = health.register("server", State::Ready);
     for counter in [
@@ -223,6 +229,7 @@ fn register(loaded: &Loaded, health: &HealthBook) -> Parts {
         camera,
         thermal,
         particles,
+        scope,
         server,
         store: health.register("store", State::Ready),
         readings: health.register("readings", State::Disabled),
@@ -335,6 +342,31 @@ fn start_cloud(
     let (cloud, run) = Cloud::new(options, parts);
     fitted.tasks.push(common.executor.spawn(run));
     Some(cloud)
+}
+
+fn start_scope(
+    loaded: &Loaded,
+    common: &Common,
+    health: Health,
+    fitted: &mut Fitted,
+) -> Option<Oscilloscope> {
+    let setup = super::scope::set_up(loaded, &common.clock)?;
+    let trace = Trace::new(common.clock.clone());
+    fitted.traces.push(("bitscope", trace.clone()));
+    fitted.options.push("oscilloscope");
+    fitted
+        .faults
+        .extend(setup.faults.map(|faults| ("bitscope", faults)));
+    let parts = bitscope::Station {
+        clock: common.clock.clone(),
+        conditions: common.conditions.clone(),
+        health,
+        trace,
+        shutdown: common.shutdown.clone(),
+    };
+    let (scope, run) = Oscilloscope::new(setup.options, parts);
+    fitted.tasks.push(common.executor.spawn(run));
+    Some(scope)
 }
 
 fn open_storage(config: &Config) -> Result<RamDisk, AppError> {

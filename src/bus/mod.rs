@@ -6,6 +6,7 @@
 //! | [`pty`] | simulated serial devices: pseudo-terminals that drivers open by path |
 //! | [`spi`] | SPI devices: spidev, or one simulated in memory |
 //! | [`gpio`] | output lines |
+//! | [`usb`] | which serial adapters are plugged in |
 //! | [`time`] | what the kernel knows of the time |
 
 pub mod gpio;
@@ -13,3 +14,4 @@ pub mod pty;
 pub mod serial;
 pub mod spi;
 pub mod time;
+pub mod usb;

@@ -1,5 +1,6 @@
 //! `outpost sim`: one simulated instrument for other software.
 
+mod bitscope;
 mod opc;
 
 use std::ffi::OsString;
@@ -85,10 +86,11 @@ pub(super) fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
     match arguments.rest.split_first() {
         Some((instrument, flags)) if instrument == "tcam" => tcam(flags),
         Some((instrument, flags)) if instrument == "opc-n3" => opc::run(flags),
+        Some((instrument, flags)) if instrument == "bitscope" => bitscope::run(flags),
         Some((other, _)) => {
             let shown = other.to_string_lossy();
             Err(usage(format!(
-                "there is no simulated instrument \"{}\": there are tcam and opc-n3",
+                "there is no simulated instrument \"{}\": there are tcam, opc-n3 and bitscope",
                 shown.escape_debug()
             )))
         }

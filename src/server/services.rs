@@ -20,6 +20,7 @@ use crate::base::jobs::Jobs;
 use crate::base::pool::BlockingPool;
 use crate::base::shutdown::{Shutdown, Trigger};
 use crate::base::trace::Trace;
+use crate::bitscope::Oscilloscope;
 use crate::camera::Camera;
 use crate::cloud::Cloud;
 use crate::opcn3::Particles;
@@ -85,6 +86,8 @@ pub struct Services {
     pub particles: Option<Particles>,
     /// Batches and uploads; `None` where there are no readings.
     pub cloud: Option<Cloud>,
+    /// The oscilloscope; `None` when disabled.
+    pub scope: Option<Oscilloscope>,
     /// Pictures and archives.
     pub ramdisk: RamDisk,
     /// Readings in the database; `None` when neither the particle counter nor the cloud is enabled.

@@ -85,6 +85,7 @@ pub struct Setup {
     tcam: String,
     opc: String,
     discovery: String,
+    bitscope: String,
     ports: [u16; 2],
 }
 
@@ -127,6 +128,7 @@ impl Setup {
             tcam: String::new(),
             opc: String::new(),
             discovery: "enabled = false".into(),
+            bitscope: String::new(),
             ports: [0, 0],
         }
     }
@@ -167,6 +169,12 @@ impl Setup {
         self
     }
 
+    /// A line for `[bitscope]`.
+    pub fn bitscope(mut self, line: &str) -> Self {
+        self.bitscope += &format!("{line}\n");
+        self
+    }
+
     /// Fixed ports, SCPI and legacy.
     pub fn ports(mut self, ports: [u16; 2]) -> Self {
         self.ports = ports;
@@ -201,8 +209,14 @@ impl Setup {
              [http]\nport = 0\n[discovery]\n{}\n\
              [camera]\nbackend = \"{backend}\"\nreplay = \"{replay}\"\n{}\
              [tcam]\nserve_port = 0\n{}[opc]\n{}[msp1000]\nserve_port = 0\nlisten_discovery = \"off\"\n\
-             [bitscope]\nserve_port = 0\n",
-            self.storage, self.scpi, self.discovery, self.camera, self.tcam, self.opc,
+             [bitscope]\nserve_port = 0\n{}",
+            self.storage,
+            self.scpi,
+            self.discovery,
+            self.camera,
+            self.tcam,
+            self.opc,
+            self.bitscope,
         );
         let path = folder.join("c.toml");
         fs::write(&path, text).unwrap();
@@ -243,6 +257,8 @@ pub struct Station {
     pub http: SocketAddr,
     /// `None` where the thermal camera is switched off.
     pub tcam: Option<SocketAddr>,
+    /// `None` where the oscilloscope is switched off.
+    pub scope: Option<SocketAddr>,
 }
 
 impl Station {
@@ -264,6 +280,9 @@ impl Station {
             http: address("http"),
             tcam: endpoints
                 .get("tcam")
+                .map(|text| text.as_str().unwrap().parse().unwrap()),
+            scope: endpoints
+                .get("bitscope")
                 .map(|text| text.as_str().unwrap().parse().unwrap()),
             child,
             folder: Some(folder),

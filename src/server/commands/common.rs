@@ -110,10 +110,15 @@ fn reset<'a>(context: &'a mut Context, _: &'a Args<'_>) -> Waiting<'a> {
         if let Some(particles) = &services.particles {
             particles.reset();
         }
-        match &services.thermal {
-            Some(thermal) => Ok(thermal.reset().await?),
+        // One that fails does not keep the other from its start values.
+        let scope = match &services.scope {
+            Some(scope) => scope.reset().await,
             None => Ok(()),
+        };
+        if let Some(thermal) = &services.thermal {
+            thermal.reset().await?;
         }
+        Ok(scope?)
     })
 }
 

@@ -8,6 +8,7 @@ mod cloud;
 mod common;
 mod files;
 mod particle;
+mod scope;
 mod status;
 mod system;
 mod thermal;
@@ -35,8 +36,9 @@ pub type Waiting<'a> = Pin<Box<dyn Future<Output = Result<(), Error>> + 'a>>;
 /// A row of the table.
 pub(super) type Row = Command<Handler>;
 
-const TABLES: [&[Row]; 10] = {
+const TABLES: [&[Row]; 13] = {
     let [measuring, setting, network] = thermal::TABLES;
+    let [capturing, configuring, generating] = scope::TABLES;
     [
         common::ROWS,
         status::ROWS,
@@ -48,6 +50,9 @@ const TABLES: [&[Row]; 10] = {
         network,
         particle::ROWS,
         cloud::ROWS,
+        capturing,
+        configuring,
+        generating,
     ]
 };
 
