@@ -8,6 +8,7 @@
 //! | [`app`] | wiring: profile, storage, instruments, servers; start and stop order |
 //! | [`server`] | listeners, sessions, the command table, the FE-PyCam2 dialect |
 //! | [`opcn3`] | the particle counter: codec, driver, simulation |
+//! | [`msp1000`] | the spectrometer: codec and arithmetic, driver, simulation |
 //! | [`usbiss`] | the USB bridge in front of it, as an SPI device |
 //! | [`camera`] | the HQ camera: backends, stream, capture plan, actor, image worker |
 //! | [`store`] | RAM disk, atomic files, catalog, archives |
@@ -24,6 +25,7 @@ pub mod bus;
 pub mod camera;
 pub mod cli;
 pub mod config;
+pub mod msp1000;
 pub mod opcn3;
 pub mod raw;
 pub mod scpi;

@@ -28,7 +28,8 @@ const EDGES: &[(&str, &[&str])] = &[
     ("tcam", &["base", "bus"]),
     ("opcn3", &["base"]),
     ("usbiss", &["base", "bus"]),
-    ("msp1000", &["base"]),
+    // The driver keeps the fingerprints of certificates.
+    ("msp1000", &["base", "store"]),
     ("bitscope", &["base"]),
     // Actor handles, the text protocol and the common ground.
     (
