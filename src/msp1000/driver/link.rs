@@ -284,17 +284,18 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Link<S> {
     /// A surplus reply, such as one to a set command, must not pass for the answer to the next query.
     async fn drop_unasked(&mut self, word: &'static str) -> Result<(), LinkError> {
         let mut dropped = 0;
-        while let Some(read) = poll_once(self.stream.read(&mut self.buffer[..])).await {
-            let count = self.arrived(read, word)?;
-            dropped += count;
-            if dropped > MAX_UNASKED {
-                return Err(LinkError::Babble);
-            }
+        loop {
             while let Some(reply) = self.decoder.next() {
                 self.note(&reply, "unasked ");
             }
+            match poll_once(self.stream.read(&mut self.buffer[..])).await {
+                Some(read) => dropped += self.arrived(read, word)?,
+                None => return Ok(()),
+            }
+            if dropped > MAX_UNASKED {
+                return Err(LinkError::Babble);
+            }
         }
-        Ok(())
     }
 
     async fn receive(&mut self, word: &'static str) -> Result<Reply, LinkError> {

@@ -2,7 +2,7 @@
 
 use std::cell::RefCell;
 use std::io;
-use std::net::TcpStream;
+use std::net::{Shutdown, TcpStream};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
@@ -75,7 +75,7 @@ async fn refuse(stream: &mut Async<TcpStream>) -> io::Result<()> {
     let mut hello = [0; 4096];
     let _ = stream.read(&mut hello).await?;
     stream.write_all(&TOO_OLD).await?;
-    stream.close().await?;
+    stream.get_ref().shutdown(Shutdown::Write)?;
     // What is not read would turn the end into a reset, and the alert would be lost.
     while stream.read(&mut hello).await? > 0 {}
     Ok(())
