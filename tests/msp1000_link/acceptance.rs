@@ -5,7 +5,8 @@ use std::time::{Duration, Instant};
 use futures_lite::future::{or, yield_now, zip};
 use futures_lite::io::{AsyncReadExt, AsyncWriteExt};
 use outpost::base::clock::Clock;
-use outpost::msp1000::driver::Setting;
+use outpost::base::trace::Trace;
+use outpost::msp1000::driver::{Link, Port, Setting, plain};
 use outpost::msp1000::proto::{Announcement, Calibration, Dark, OffsetRange, PeakFinder};
 use outpost::msp1000::sim::{Announce, Config};
 
@@ -83,10 +84,11 @@ fn a_minute_passes_by_the_clock() {
         clock.clone(),
     );
     run(async {
-        let mut link = rig.link().await;
+        // Only the instrument's time is hurried.
+        let port = plain(rig.socket().await, rig.address()).unwrap();
+        let mut link = Link::new(port, Clock::real(), Trace::new(Clock::real()));
         link.set_exposure(60_000).await.unwrap();
         let before = clock.now();
-        // The link's own clock is the same: its limit is the exposure and two seconds.
         let pass = async {
             loop {
                 hand.advance(Duration::from_millis(100));
@@ -95,8 +97,7 @@ fn a_minute_passes_by_the_clock() {
             }
         };
         or(link.take(), pass).await.unwrap();
-        let passed = (clock.now() - before).as_secs();
-        assert!((60..62).contains(&passed), "{passed}");
+        assert!(clock.now() - before >= Duration::from_secs(60));
     });
 }
 
@@ -130,7 +131,7 @@ fn the_first_connection_controls_until_it_closes_and_nobody_inherits() {
     });
 }
 
-async fn acquire(link: &mut outpost::msp1000::driver::Link<outpost::msp1000::driver::Port>) -> u32 {
+async fn acquire(link: &mut Link<Port>) -> u32 {
     let mut frames = 0;
     for _ in 0..5 {
         link.take().await.unwrap();

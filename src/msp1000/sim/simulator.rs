@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::Relaxed;
 use std::thread::{self, JoinHandle};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures_lite::future::or;
 use rustls::ServerConfig;
@@ -120,7 +120,7 @@ impl Simulator {
             true => None,
             false => Some(Tls::new(config.identity)?),
         };
-        let announce = match config.announce {
+        let announcer = match config.announce {
             Some(announce) => Some(Announcer::new(announce).map_err(StartError::Announce)?),
             None => None,
         };
@@ -134,7 +134,7 @@ impl Simulator {
             address,
             listener,
             tls,
-            announce,
+            announcer,
             exposures: exposures.clone(),
         };
         let thread = thread::Builder::new()
@@ -241,8 +241,49 @@ struct Start {
     address: SocketAddr,
     listener: Async<TcpListener>,
     tls: Option<Tls>,
-    announce: Option<Announcer>,
+    announcer: Option<Announcer>,
     exposures: Arc<AtomicU64>,
+}
+
+impl Start {
+    fn run(self, end: Receiver<()>) {
+        let executor = Rc::new(LocalExecutor::new());
+        let next_announcement = self.clock.now();
+        let instrument = RefCell::new(Instrument::new(self.seed, self.faults.clone()));
+        let board = Board {
+            shared: Rc::new(Shared {
+                clock: self.clock,
+                faults: self.faults,
+                tls: self.tls,
+                instrument,
+                exposures: self.exposures,
+            }),
+            executor: executor.clone(),
+            address: self.address,
+            listener: Some(self.listener),
+            returns_at: None,
+            connections: Vec::new(),
+            announcer: self.announcer,
+            next_announcement,
+            end,
+        };
+        smol::block_on(executor.run(board.run()));
+    }
+}
+
+/// What the thread runs.
+struct Board {
+    shared: Rc<Shared>,
+    executor: Rc<LocalExecutor<'static>>,
+    address: SocketAddr,
+    /// Closed while the instrument is unplugged.
+    listener: Option<Async<TcpListener>>,
+    /// When it is plugged in again.
+    returns_at: Option<Instant>,
+    connections: Vec<Task<()>>,
+    announcer: Option<Announcer>,
+    next_announcement: Instant,
+    end: Receiver<()>,
 }
 
 enum Event {
@@ -252,104 +293,88 @@ enum Event {
     End,
 }
 
-impl Start {
-    fn run(self, end: Receiver<()>) {
-        let executor = LocalExecutor::new();
-        let instrument = RefCell::new(Instrument::new(self.seed, self.faults.clone()));
-        let shared = Rc::new(Shared {
-            clock: self.clock,
-            faults: self.faults,
-            tls: self.tls,
-            instrument,
-            exposures: self.exposures,
-        });
-        let serve = serve(
-            &executor,
-            shared,
-            self.listener,
-            self.address,
-            self.announce,
-            end,
-        );
-        smol::block_on(executor.run(serve));
+impl Board {
+    async fn run(mut self) {
+        loop {
+            self.come_and_go();
+            self.announce();
+            self.connections.retain(|task| !task.is_finished());
+            match self.event().await {
+                Event::Connected(Ok((stream, _))) => {
+                    let serve = connection::serve(stream, self.shared.clone());
+                    self.connections.push(self.executor.spawn(serve));
+                }
+                // Out of descriptors: there is a client to come, later.
+                Event::Connected(Err(_)) => {
+                    self.shared.clock.sleep(Duration::from_millis(100)).await;
+                }
+                Event::Look => {}
+                Event::End => return,
+            }
+        }
     }
-}
 
-async fn serve(
-    executor: &LocalExecutor<'_>,
-    shared: Rc<Shared>,
-    listener: Async<TcpListener>,
-    address: SocketAddr,
-    announcer: Option<Announcer>,
-    end: Receiver<()>,
-) {
-    let clock = shared.clock.clone();
-    let mut listener = Some(listener);
-    let mut connections: Vec<Task<()>> = Vec::new();
-    let mut next_announcement = clock.now();
-    let mut absent_until = None;
-    loop {
-        let now = clock.now();
-        match shared.faults.take(Fault::Vanish) {
+    /// Obeys the fault `vanish`.
+    fn come_and_go(&mut self) {
+        let now = self.shared.clock.now();
+        match self.shared.faults.take(Fault::Vanish) {
             0 => {}
             ms => {
-                (listener, absent_until) = (None, Some(now + Duration::from_millis(ms)));
-                connections.clear();
+                self.listener = None;
+                self.connections.clear();
+                self.returns_at = Some(now + Duration::from_millis(ms));
             }
         }
-        if absent_until.is_none_or(|until| until <= now) {
-            absent_until = None;
-            if listener.is_none() {
-                // The port may still be held for a moment by connections that end.
-                listener = Async::<TcpListener>::bind(address).ok();
-                if listener.is_none() {
-                    absent_until = Some(now + Duration::from_millis(50));
-                }
-            }
+        if self.returns_at.is_some_and(|at| at <= now) {
+            self.listener = Async::<TcpListener>::bind(self.address).ok();
+            // Somebody else has the port meanwhile.
+            let retry = now + Duration::from_millis(100);
+            self.returns_at = self.listener.is_none().then_some(retry);
         }
-        if let Some(announcer) = announcer.as_ref().filter(|_| now >= next_announcement) {
-            next_announcement = now + ANNOUNCE_PERIOD;
-            if absent_until.is_none() {
-                // Nobody may be listening, which UDP sockets sometimes learn.
-                let _ = announcer
-                    .socket
-                    .get_ref()
-                    .send_to(&announcer.datagram, announcer.to);
-            }
+    }
+
+    fn announce(&mut self) {
+        let now = self.shared.clock.now();
+        let Some(announcer) = self.announcer.as_ref() else {
+            return;
+        };
+        if now < self.next_announcement {
+            return;
         }
-        connections.retain(|task| !task.is_finished());
+        self.next_announcement = now + ANNOUNCE_PERIOD;
+        if self.listener.is_some() {
+            let socket = announcer.socket.get_ref();
+            // Nobody may be listening, which UDP sockets sometimes learn.
+            let _ = socket.send_to(&announcer.datagram, announcer.to);
+        }
+    }
+
+    async fn event(&self) -> Event {
         let accept = async {
-            match &listener {
-                Some(listener) if connections.len() < MAX_CONNECTIONS => {
+            match &self.listener {
+                Some(listener) if self.connections.len() < MAX_CONNECTIONS => {
                     Event::Connected(listener.accept().await)
                 }
                 _ => std::future::pending().await,
             }
         };
-        let due = match (absent_until, &announcer) {
-            (Some(until), Some(_)) => until.min(next_announcement),
-            (Some(until), None) => until,
-            (None, Some(_)) => next_announcement,
-            // To see connections that ended, where all places are taken.
-            (None, None) => now + ANNOUNCE_PERIOD,
-        };
+        let clock = &self.shared.clock;
+        // At least once a second, to see connections that ended where all places are taken.
+        let mut due = clock.now() + ANNOUNCE_PERIOD;
+        if self.announcer.is_some() {
+            due = due.min(self.next_announcement);
+        }
+        if let Some(returns_at) = self.returns_at {
+            due = due.min(returns_at);
+        }
         let look = async {
-            or(clock.sleep_until(due), shared.faults.changed()).await;
+            or(clock.sleep_until(due), self.shared.faults.changed()).await;
             Event::Look
         };
         let stop = async {
-            let _ = end.recv().await;
+            let _ = self.end.recv().await;
             Event::End
         };
-        match or(accept, or(look, stop)).await {
-            Event::Connected(Ok((stream, _))) => {
-                let shared = shared.clone();
-                connections.push(executor.spawn(connection::serve(stream, shared)));
-            }
-            // Out of descriptors: there is a client to come, later.
-            Event::Connected(Err(_)) => clock.sleep(Duration::from_millis(100)).await,
-            Event::Look => {}
-            Event::End => return,
-        }
+        or(accept, or(look, stop)).await
     }
 }
