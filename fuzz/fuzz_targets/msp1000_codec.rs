@@ -64,7 +64,7 @@ fuzz_target!(|data: &[u8]| {
         command.encode(&mut again);
         assert_eq!(commands(&again, step), [Ok(command)]);
     }
-    for datagram in [text, &[b"msp1000", text].concat()] {
+    for datagram in [text, &[&b"msp1000"[..], text].concat()] {
         if let Ok(read) = Announcement::parse(datagram) {
             assert_eq!(Announcement::parse(&read.encode()), Ok(read));
         }
