@@ -93,7 +93,8 @@ pub enum CertificateError {
     },
     /// The key is lost: a new pair would be another server to all who know the old one.
     #[error(
-        "{certificate} is there without its key; restore {KEY_FILE} beside it, or delete it for a new pair that clients must trust anew"
+        "{certificate} is there without its key; restore {KEY_FILE} beside it, \
+         or delete it for a new pair that clients must trust anew"
     )]
     KeyLost {
         /// The certificate's file.
