@@ -1,5 +1,6 @@
 //! Wiring: configuration and board to storage, instruments and servers; start and stop order.
 
+mod discovery;
 mod endpoints;
 mod logging;
 pub mod particle_sim;
@@ -16,9 +17,10 @@ use std::time::Duration;
 use async_signal::{Signal, Signals};
 use futures_lite::StreamExt;
 use futures_lite::future::poll_once;
-use smol::{LocalExecutor, channel};
+use smol::{LocalExecutor, Task, channel};
 
-use crate::base::shutdown::{Trigger, shutdown};
+use crate::base::health::State;
+use crate::base::shutdown::{Shutdown, Trigger, shutdown};
 use crate::config::Loaded;
 use crate::server::{Listener, Protocol};
 use crate::store::StoreError;
@@ -122,12 +124,20 @@ async fn run(loaded: Loaded, executor: Rc<LocalExecutor<'static>>) -> Result<(),
         )?;
         listeners.push(("tcam", listener));
     }
+    let http = &loaded.config.http;
+    listeners.push((
+        "http",
+        listen(http.bind, http.port, "http.port", Protocol::Http)?,
+    ));
     let (alive, all_gone) = channel::bounded::<()>(1);
     let station = station::build(&loaded, executor.clone(), trigger, stopping.clone(), alive)?;
     if station.services.thermal.is_none() {
         listeners.retain(|(name, _)| *name != "tcam");
     }
-    endpoints::publish(&loaded, &listeners)?;
+    let bound = endpoints::publish(&loaded, &listeners)?;
+    let announced = announce_services(&loaded, &bound, &station, stopping.clone());
+    // Set here and nowhere else.
+    let _ = station.services.endpoints.set(bound);
     for (_, listener) in listeners {
         executor
             .spawn(listener.run(station.services.clone()))
@@ -151,6 +161,7 @@ async fn run(loaded: Loaded, executor: Rc<LocalExecutor<'static>>) -> Result<(),
         // Sessions and archives hold the services; the last of them lets go of `alive`.
         let _ = all_gone.recv().await;
         instruments.await;
+        announced.await;
     });
     if ended.await.is_none() {
         tracing::warn!("some operations did not end in time");
@@ -158,6 +169,33 @@ async fn run(loaded: Loaded, executor: Rc<LocalExecutor<'static>>) -> Result<(),
     drop(status_led);
     endpoints::retract(&loaded);
     Ok(())
+}
+
+/// Makes the station known on the network, as long as it runs.
+fn announce_services(
+    loaded: &Loaded,
+    bound: &[(&'static str, SocketAddr)],
+    station: &station::Station,
+    stopping: Shutdown,
+) -> Task<()> {
+    let (settings, services) = (&loaded.config.discovery, &station.services);
+    let health = services.health.register("discovery", State::Disabled);
+    if !settings.enabled {
+        return services.executor.spawn(async {});
+    }
+    let announcements = bound
+        .iter()
+        .flat_map(|(name, address)| discovery::of_endpoint(name, *address, &services.identity))
+        .collect();
+    let announcer = discovery::Announcer::new(
+        settings,
+        &services.identity.serial,
+        announcements,
+        health,
+        station.clock.clone(),
+        stopping,
+    );
+    services.executor.spawn(announcer.run())
 }
 
 /// Says what `outpost check` would say, as far as it is no reason not to run.

@@ -58,6 +58,9 @@ const RESERVED: &[(&str, &[&str])] = &[
     ("tokio", &[]),
     ("libcamera", &["camera::libcamera"]),
     ("rusqlite", &["store"]),
+    ("mdns_sd", &["app::discovery"]),
+    ("hyper", &["server::http"]),
+    ("async_tungstenite", &["server::http"]),
     // Drivers take what the wiring opened. A simulator stands behind a port of its own.
     (
         "crate::bus",

@@ -8,6 +8,8 @@ mod client;
 mod clients;
 #[path = "station/defects.rs"]
 mod defects;
+#[path = "station/discovery.rs"]
+mod discovery;
 #[path = "station/faults.rs"]
 mod faults;
 #[path = "station/files.rs"]
@@ -16,6 +18,8 @@ mod files;
 mod framing;
 #[path = "station/harness.rs"]
 mod harness;
+#[path = "station/http.rs"]
+mod http;
 #[path = "station/legacy_session.rs"]
 mod legacy_session;
 #[path = "station/start_and_stop.rs"]

@@ -3,17 +3,19 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::io;
+use std::net::SocketAddr;
 
 use super::{AppError, announce};
 use crate::config::Loaded;
 use crate::server::Listener;
 use crate::store::NewFile;
 
-/// Prints one line an endpoint and writes `<data>/endpoints.json`, renamed into place.
+/// Prints one line an endpoint and writes `<data>/endpoints.json`, renamed into place; gives what it told.
 pub(super) fn publish(
     loaded: &Loaded,
     listeners: &[(&'static str, Listener)],
-) -> Result<(), AppError> {
+) -> Result<Vec<(&'static str, SocketAddr)>, AppError> {
+    let mut bound = Vec::with_capacity(listeners.len());
     let mut endpoints = BTreeMap::new();
     for (name, listener) in listeners {
         let address = listener.address().map_err(|source| AppError::System {
@@ -22,6 +24,7 @@ pub(super) fn publish(
         })?;
         announce(&format!("{name} {address}"))?;
         endpoints.insert(*name, address.to_string());
+        bound.push((*name, address));
     }
     let path = loaded.endpoints();
     let fail = |source| AppError::Data {
@@ -30,7 +33,8 @@ pub(super) fn publish(
     };
     let mut json = serde_json::to_vec(&endpoints).map_err(|error| fail(error.into()))?;
     json.push(b'\n');
-    NewFile::store(&path, &json).map_err(|error| fail(io::Error::other(error)))
+    NewFile::store(&path, &json).map_err(|error| fail(io::Error::other(error)))?;
+    Ok(bound)
 }
 
 /// Takes the file away: nothing listens any more.

@@ -1,5 +1,6 @@
 //! Building the station: each part gets what it needs and nothing else.
 
+use std::cell::OnceCell;
 use std::fs;
 use std::path::Path;
 use std::pin::Pin;
@@ -27,7 +28,9 @@ use crate::camera::sim::Faults;
 use crate::camera::{self, Camera, Source};
 use crate::config::{CameraBackend, Config, Loaded};
 use crate::raw::Format;
-use crate::server::{CameraStart, Identity, LegacyPaths, RECORDINGS, Services, tree};
+use crate::server::{
+    CameraStart, Identity, LegacyPaths, RECORDINGS, Services, WebSocketHandler, tree,
+};
 use crate::store::RamDisk;
 use crate::tcam::{self, Thermal};
 
@@ -71,6 +74,7 @@ struct Fitted {
     options: Vec<&'static str>,
     traces: Vec<(&'static str, Trace)>,
     faults: Vec<(&'static str, FaultSwitch)>,
+    websockets: Vec<(&'static str, WebSocketHandler)>,
     /// Each ends when its instrument has come to rest.
     tasks: Vec<Task<()>>,
 }
@@ -128,6 +132,8 @@ pub(super) fn build(
         faults: fitted.faults,
         traces: fitted.traces,
         options: fitted.options,
+        websockets: fitted.websockets,
+        endpoints: OnceCell::new(),
         camera,
         camera_start: CameraStart {
             fps: config.camera.fps,

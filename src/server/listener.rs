@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use smol::Async;
 
+use super::http;
 use super::services::Services;
 use super::session::{self, TextProtocol};
 use super::thermal;
@@ -21,6 +22,8 @@ pub enum Protocol {
     Legacy,
     /// The thermal camera's own (5001).
     Thermal,
+    /// HTTP and WebSocket (8080).
+    Http,
 }
 
 /// A bound port.
@@ -107,6 +110,7 @@ async fn serve(stream: Async<TcpStream>, services: Rc<Services>, protocol: Proto
         Protocol::Scpi => session::serve(stream, services, TextProtocol::Scpi).await,
         Protocol::Legacy => session::serve(stream, services, TextProtocol::Legacy).await,
         Protocol::Thermal => thermal::serve(stream, services).await,
+        Protocol::Http => http::serve(stream, services).await,
     }
 }
 

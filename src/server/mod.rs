@@ -12,11 +12,13 @@ mod connection;
 mod context;
 mod dialect;
 mod errors;
+mod http;
 mod listener;
 mod services;
 mod session;
 mod thermal;
 
 pub use self::commands::{help_rows, tree};
+pub use self::http::{Message, WebSocket, WebSocketHandler};
 pub use self::listener::{Listener, Protocol};
 pub use self::services::{CameraStart, Identity, LegacyPaths, RECORDINGS, Services};

@@ -1,5 +1,7 @@
 //! What command handlers can reach: actor handles and the station's common ground.
 
+use std::cell::OnceCell;
+use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,6 +11,7 @@ use smol::channel::Sender;
 use smol::lock::Semaphore;
 
 use super::commands::Handler;
+use super::http::WebSocketHandler;
 use crate::base::clock::Clock;
 use crate::base::conditions::Conditions;
 use crate::base::fault::FaultSwitch;
@@ -97,6 +100,10 @@ pub struct Services {
     pub shutdown: Shutdown,
     /// The command table.
     pub tree: Tree<Handler>,
+    /// What listens where, by the names of `endpoints.json`; set once all of it is known.
+    pub endpoints: OnceCell<Vec<(&'static str, SocketAddr)>>,
+    /// WebSockets on the HTTP port: path, beginning with a slash, and what serves it.
+    pub websockets: Vec<(&'static str, WebSocketHandler)>,
     /// For archives.
     pub archives: BlockingPool,
     /// Places for thermal recordings.

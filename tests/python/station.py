@@ -26,7 +26,7 @@ legacy_port = 0
 [http]
 port = 0
 [discovery]
-enabled = false
+{discovery}
 [camera]
 backend = "{backend}"
 replay = "{replay}"
@@ -49,14 +49,16 @@ def make_state_dir():
 class Station:
     """A running ``outpost serve`` with its own folders and ports."""
 
-    def __init__(self, replay=None, limit_mb=0, state_dir=None):
+    def __init__(self, replay=None, limit_mb=0, state_dir=None, discovery="enabled = false"):
         self.state_dir = state_dir or make_state_dir()
         self.images = self.state_dir / "ramdisk" / "Captures"
         self.ram_disk = self.state_dir / "ramdisk"
         self.log_path = self.state_dir / "log"
         config = self.state_dir / "outpost.toml"
         backend = "replay" if replay else "sim"
-        config.write_text(CONFIG.format(limit_mb=limit_mb, backend=backend, replay=replay or ""))
+        config.write_text(
+            CONFIG.format(limit_mb=limit_mb, discovery=discovery, backend=backend, replay=replay or "")
+        )
         with open(self.log_path, "wb") as log:
             self.process = subprocess.Popen(
                 [os.environ["OUTPOST_BIN"], "serve", "--state-dir", self.state_dir, "--config", config],

@@ -83,6 +83,7 @@ pub struct Setup {
     scpi: String,
     camera: String,
     tcam: String,
+    discovery: String,
     ports: [u16; 2],
 }
 
@@ -123,6 +124,7 @@ impl Setup {
             scpi: String::new(),
             camera: String::new(),
             tcam: String::new(),
+            discovery: "enabled = false".into(),
             ports: [0, 0],
         }
     }
@@ -148,6 +150,12 @@ impl Setup {
     /// A line for `[tcam]`.
     pub fn tcam(mut self, line: &str) -> Self {
         self.tcam += &format!("{line}\n");
+        self
+    }
+
+    /// The lines of `[discovery]`, which is off otherwise.
+    pub fn discovery(mut self, lines: &str) -> Self {
+        self.discovery = lines.into();
         self
     }
 
@@ -182,11 +190,11 @@ impl Setup {
         let text = format!(
             "board = \"sim\"\n[storage]\n{}\
              [scpi]\nbind = \"127.0.0.1\"\nport = {port}\nlegacy_port = {legacy_port}\n{}\
-             [http]\nport = 0\n[discovery]\nenabled = false\n\
+             [http]\nport = 0\n[discovery]\n{}\n\
              [camera]\nbackend = \"{backend}\"\nreplay = \"{replay}\"\n{}\
              [tcam]\nserve_port = 0\n{}[msp1000]\nserve_port = 0\nlisten_discovery = \"off\"\n\
              [bitscope]\nserve_port = 0\n",
-            self.storage, self.scpi, self.camera, self.tcam,
+            self.storage, self.scpi, self.discovery, self.camera, self.tcam,
         );
         let path = folder.join("c.toml");
         fs::write(&path, text).unwrap();
@@ -224,6 +232,7 @@ pub struct Station {
     folder: Option<TempDir>,
     pub scpi: SocketAddr,
     pub legacy: SocketAddr,
+    pub http: SocketAddr,
     /// `None` where the thermal camera is switched off.
     pub tcam: Option<SocketAddr>,
 }
@@ -244,6 +253,7 @@ impl Station {
         let station = Self {
             scpi: address("scpi"),
             legacy: address("legacy"),
+            http: address("http"),
             tcam: endpoints
                 .get("tcam")
                 .map(|text| text.as_str().unwrap().parse().unwrap()),

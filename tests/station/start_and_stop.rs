@@ -33,7 +33,7 @@ fn endpoints_are_told_before_ready() {
     let mut child = serve(folder.path()).stderr(Stdio::null()).spawn().unwrap();
     let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
     let mut next = || lines.next().unwrap().unwrap();
-    let (scpi, legacy, tcam) = (next(), next(), next());
+    let (scpi, legacy, tcam, http) = (next(), next(), next(), next());
     assert_eq!(next(), "ready");
     let json = fs::read(folder.path().join("data/endpoints.json")).unwrap();
     let endpoints: serde_json::Value = serde_json::from_slice(&json).unwrap();
@@ -48,6 +48,10 @@ fn endpoints_are_told_before_ready() {
     assert_eq!(
         tcam,
         format!("tcam {}", endpoints["tcam"].as_str().unwrap())
+    );
+    assert_eq!(
+        http,
+        format!("http {}", endpoints["http"].as_str().unwrap())
     );
     assert!(scpi.starts_with("scpi 127.0.0.1:") && !scpi.ends_with(":0"));
     for folder in ["ramdisk/Captures", "data"].map(|name| folder.path().join(name)) {
