@@ -3,7 +3,9 @@
 mod discovery;
 mod endpoints;
 mod logging;
+pub mod particle;
 pub mod particle_sim;
+mod readings;
 mod station;
 mod thermal;
 

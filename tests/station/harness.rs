@@ -84,6 +84,7 @@ pub struct Setup {
     camera: String,
     tcam: String,
     discovery: String,
+    opc: String,
     ports: [u16; 2],
 }
 
@@ -125,6 +126,7 @@ impl Setup {
             camera: String::new(),
             tcam: String::new(),
             discovery: "enabled = false".into(),
+            opc: String::new(),
             ports: [0, 0],
         }
     }
@@ -156,6 +158,12 @@ impl Setup {
     /// The lines of `[discovery]`, which is off otherwise.
     pub fn discovery(mut self, lines: &str) -> Self {
         self.discovery = lines.into();
+        self
+    }
+
+    /// A line for `[opc]`.
+    pub fn opc(mut self, line: &str) -> Self {
+        self.opc += &format!("{line}\n");
         self
     }
 
@@ -192,9 +200,10 @@ impl Setup {
              [scpi]\nbind = \"127.0.0.1\"\nport = {port}\nlegacy_port = {legacy_port}\n{}\
              [http]\nport = 0\n[discovery]\n{}\n\
              [camera]\nbackend = \"{backend}\"\nreplay = \"{replay}\"\n{}\
-             [tcam]\nserve_port = 0\n{}[msp1000]\nserve_port = 0\nlisten_discovery = \"off\"\n\
+             [tcam]\nserve_port = 0\n{}[opc]\n{}[msp1000]\nserve_port = 0\nlisten_discovery = \"off\"\n\
              [bitscope]\nserve_port = 0\n",
             self.storage, self.scpi, self.discovery, self.camera, self.tcam,
+            self.opc,
         );
         let path = folder.join("c.toml");
         fs::write(&path, text).unwrap();

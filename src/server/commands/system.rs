@@ -18,6 +18,7 @@ pub(crate) const PARTS: &[&str] = &[
     "server",
     "store",
     "discovery",
+    "readings",
 ];
 const PART: Kind = Kind::Choice(PARTS);
 const JOB: &[Param] = &[Param::new(
