@@ -14,6 +14,7 @@
 //! | [`store`] | RAM disk, atomic files, catalog, archives |
 //! | [`board`], [`config`] | profiles and settings, each mistake with its place |
 //! | [`scpi`] | the text protocol as bytes and plain structs |
+//! | [`plot`] | curves as PNG pictures: axes, units, legend |
 //! | [`raw`] | pixel kernels and picture formats |
 //! | [`bus`] | the only place that names hardware crates |
 //! | [`base`] | clock, shutdown, error kinds, health, conditions, jobs, blocking pool |
@@ -27,6 +28,7 @@ pub mod cli;
 pub mod config;
 pub mod msp1000;
 pub mod opcn3;
+pub mod plot;
 pub mod raw;
 pub mod scpi;
 pub mod server;

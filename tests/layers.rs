@@ -14,6 +14,7 @@ const EDGES: &[(&str, &[&str])] = &[
     // Bytes and plain values: nothing of the station.
     ("scpi", &[]),
     ("raw", &[]),
+    ("plot", &[]),
     // Common ground.
     ("base", &[]),
     // Two halves of one thing: a profile is a document like the configuration, and the configuration stands on it.
@@ -25,12 +26,9 @@ const EDGES: &[(&str, &[&str])] = &[
     ("store", &["base"]),
     // Instruments never know each other.
     ("camera", &["base", "raw", "store"]),
-    ("tcam", &["base", "bus"]),
-    ("opcn3", &["base", "store"]),
-    ("usbiss", &["base", "bus"]),
     // The driver keeps the fingerprints of certificates.
-    ("msp1000", &["base", "store"]),
-    ("bitscope", &["base"]),
+    ("msp1000", &["base", "plot", "store"]),
+    ("bitscope", &["base", "bus", "plot"]),
     // Actor handles, the text protocol and the common ground.
     (
         "server",
@@ -120,6 +118,7 @@ const PURE: &[(&str, &[&str])] = &[
         &["std::io::Read", "std::io::BufRead", "std::io::Seek"],
     ),
     ("raw", &["std::io::Read", "std::io::BufRead"]),
+    ("plot", &["std::io::Read", "std::io::BufRead"]),
 ];
 
 /// Where `unsafe` may stand.

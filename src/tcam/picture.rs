@@ -14,13 +14,12 @@
 //! The scale reaches from the least to the greatest pixel. A ring marks the warmest pixel, a cross the coldest, a
 //! frame the area of the spot meter. Frames without temperatures (AGC, radiometry off) have a scale of counts.
 
-mod font;
-
 use png::{BitDepth, ColorType, DeflateCompression, Encoder, Filter};
 
 use super::proto::{
     COLUMNS, Frame, Metadata, PIXELS, PixelKind, ROWS, Resolution, SpotArea, Telemetry,
 };
+use crate::plot::font;
 
 /// Dots of a pixel, across and down.
 const SCALE: usize = 4;
