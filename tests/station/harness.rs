@@ -202,8 +202,7 @@ impl Setup {
              [camera]\nbackend = \"{backend}\"\nreplay = \"{replay}\"\n{}\
              [tcam]\nserve_port = 0\n{}[opc]\n{}[msp1000]\nserve_port = 0\nlisten_discovery = \"off\"\n\
              [bitscope]\nserve_port = 0\n",
-            self.storage, self.scpi, self.discovery, self.camera, self.tcam,
-            self.opc,
+            self.storage, self.scpi, self.discovery, self.camera, self.tcam, self.opc,
         );
         let path = folder.join("c.toml");
         fs::write(&path, text).unwrap();

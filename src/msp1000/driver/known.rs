@@ -78,6 +78,14 @@ impl KnownInstruments {
         }
     }
 
+    /// Whether no instrument was ever seen. A folder that cannot be read may hold some.
+    pub fn is_empty(&self) -> bool {
+        match fs::read_dir(&self.folder) {
+            Ok(mut entries) => entries.next().is_none(),
+            Err(error) => error.kind() == io::ErrorKind::NotFound,
+        }
+    }
+
     /// Keeps the fingerprint of `instrument`.
     ///
     /// # Errors
@@ -122,9 +130,11 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let known = KnownInstruments::new(folder.path().join("tls/known"));
         assert_eq!(known.load("42").unwrap(), None);
+        assert!(known.is_empty());
         let fingerprint = Fingerprint::of(b"certificate");
         known.keep("42", fingerprint).unwrap();
         assert_eq!(known.load("42").unwrap(), Some(fingerprint));
+        assert!(!known.is_empty());
         assert_eq!(known.load("43").unwrap(), None);
         for damage in [&b""[..], b"abc", &[0xff; 64], &[b'0'; 200]] {
             fs::write(known.path("42"), damage).unwrap();
