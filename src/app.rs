@@ -6,6 +6,7 @@ mod logging;
 pub mod particle;
 pub mod particle_sim;
 mod readings;
+mod spectrometer;
 mod station;
 mod thermal;
 
@@ -126,6 +127,16 @@ async fn run(loaded: Loaded, executor: Rc<LocalExecutor<'static>>) -> Result<(),
         )?;
         listeners.push(("tcam", listener));
     }
+    let msp1000 = &loaded.config.msp1000;
+    if msp1000.enabled {
+        let listener = listen(
+            msp1000.bind,
+            msp1000.serve_port,
+            "msp1000.serve_port",
+            Protocol::Spectrometer,
+        )?;
+        listeners.push(("msp1000", listener));
+    }
     let http = &loaded.config.http;
     listeners.push((
         "http",
@@ -135,6 +146,9 @@ async fn run(loaded: Loaded, executor: Rc<LocalExecutor<'static>>) -> Result<(),
     let station = station::build(&loaded, executor.clone(), trigger, stopping.clone(), alive)?;
     if station.services.thermal.is_none() {
         listeners.retain(|(name, _)| *name != "tcam");
+    }
+    if station.services.spectrometer_tls.is_none() {
+        listeners.retain(|(name, _)| *name != "msp1000");
     }
     let bound = endpoints::publish(&loaded, &listeners)?;
     let announced = announce_services(&loaded, &bound, &station, stopping.clone());

@@ -8,6 +8,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
+use rustls::ServerConfig;
 use smol::channel::Sender;
 use smol::lock::Semaphore;
 use smol::{LocalExecutor, Task};
@@ -28,10 +29,12 @@ use crate::bus::gpio::StatusLed;
 use crate::camera::sim::Faults;
 use crate::camera::{self, Camera, Source};
 use crate::config::{CameraBackend, Config, Loaded};
+use crate::msp1000::{self, Spectrometer};
 use crate::opcn3::{self, Particles};
 use crate::raw::Format;
 use crate::server::{
-    CameraStart, Identity, LegacyPaths, RECORDINGS, Services, WebSocketHandler, tree,
+    CameraStart, Identity, LegacyPaths, RECORDINGS, Services, WebSocketHandler,
+    serve_spectrometer_websocket, tree,
 };
 use crate::store::RamDisk;
 use crate::store::readings::{ReadingStore, StoreHandle};
@@ -118,6 +121,8 @@ pub(super) fn build(
     let camera = start_camera(loaded, &common, parts.camera, &mut fitted);
     let thermal = start_thermal(loaded, &common, parts.thermal, &mut fitted);
     let particles = start_particles(loaded, &common, parts.particles, &mut fitted);
+    let (spectrometer, spectrometer_tls) =
+        start_spectrometer(loaded, &common, parts.spectrometer, &mut fitted).unzip();
     watch_storage(&common, parts.store);
     watch_readings(&common, parts.readings);
     let clock = common.clock.clone();
@@ -155,6 +160,8 @@ pub(super) fn build(
         },
         thermal,
         particles,
+        spectrometer,
+        spectrometer_tls: spectrometer_tls.flatten(),
         clock_settable: !loaded.board.is_simulated(),
         paths: legacy_paths(config),
         legacy_settle: Duration::from_millis(config.scpi.legacy_settle_ms.into()),
@@ -184,6 +191,7 @@ struct Parts {
     camera: Health,
     thermal: Health,
     particles: Health,
+    spectrometer: Health,
     server: Health,
     store: Health,
     readings: Health,
@@ -195,7 +203,8 @@ fn register(loaded: &Loaded, health: &HealthBook) -> Parts {
     let thermal = health.register("tcam", State::Disabled);
     let particles = health.register("opc", State::Disabled);
     let unavailable = loaded.unavailable();
-    for section in ["msp1000", "bitscope", "tinycloud"] {
+    let spectrometer = health.register("msp1000", State::Disabled);
+    for section in ["bitscope", "tinycloud"] {
         let state = match unavailable.contains(&section) {
             true => State::Unavailable,
             false => State::Disabled,
@@ -215,6 +224,7 @@ fn register(loaded: &Loaded, health: &HealthBook) -> Parts {
         camera,
         thermal,
         particles,
+        spectrometer,
         server,
         store: health.register("store", State::Ready),
         readings: health.register("readings", State::Disabled),
@@ -302,6 +312,39 @@ fn start_particles(
     let (particles, run) = Particles::new(setup.options, parts);
     fitted.tasks.push(common.executor.spawn(run));
     Some(particles)
+}
+
+/// The spectrometer, and how its port shows who it is.
+fn start_spectrometer(
+    loaded: &Loaded,
+    common: &Common,
+    health: Health,
+    fitted: &mut Fitted,
+) -> Option<(Spectrometer, Option<Arc<ServerConfig>>)> {
+    let setup = super::spectrometer::set_up(loaded, &common.clock)?;
+    let trace = Trace::new(common.clock.clone());
+    fitted.traces.push(("msp1000", trace.clone()));
+    fitted.options.push("spectrometer");
+    fitted
+        .faults
+        .extend(setup.faults.map(|faults| ("msp1000", faults)));
+    fitted
+        .websockets
+        .push(("/msp1000", serve_spectrometer_websocket));
+    let parts = msp1000::Station {
+        clock: common.clock.clone(),
+        conditions: common.conditions.clone(),
+        health,
+        trace,
+        shutdown: common.shutdown.clone(),
+    };
+    let (spectrometer, run) = Spectrometer::new(setup.options, parts);
+    let simulator = setup.simulator;
+    fitted.tasks.push(common.executor.spawn(async move {
+        run.await;
+        drop(simulator);
+    }));
+    Some((spectrometer, setup.tls))
 }
 
 fn open_storage(config: &Config) -> Result<RamDisk, AppError> {

@@ -26,7 +26,7 @@ pub use settings::*;
 pub const SYSTEM_CONFIG: &str = "/etc/outpost/outpost.toml";
 
 /// Sections whose instrument or service this version does not have yet.
-const NOT_BUILT: [&str; 3] = ["msp1000", "bitscope", "tinycloud"];
+const NOT_BUILT: [&str; 2] = ["bitscope", "tinycloud"];
 
 /// Where settings come from.
 #[derive(Debug, Clone)]

@@ -16,9 +16,11 @@ mod http;
 mod listener;
 mod services;
 mod session;
+mod spectrometer;
 mod thermal;
 
 pub use self::commands::{help_rows, tree};
 pub use self::http::{Message, WebSocket, WebSocketHandler};
 pub use self::listener::{Listener, Protocol};
 pub use self::services::{CameraStart, Identity, LegacyPaths, RECORDINGS, Services};
+pub use self::spectrometer::serve_websocket as serve_spectrometer_websocket;

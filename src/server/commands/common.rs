@@ -110,6 +110,9 @@ fn reset<'a>(context: &'a mut Context, _: &'a Args<'_>) -> Waiting<'a> {
         if let Some(particles) = &services.particles {
             particles.reset();
         }
+        if let Some(bench) = &mut *context.session.spectrometer.borrow_mut() {
+            bench.reset();
+        }
         match &services.thermal {
             Some(thermal) => Ok(thermal.reset().await?),
             None => Ok(()),

@@ -7,6 +7,7 @@ mod camera;
 mod common;
 mod files;
 mod particle;
+mod spectrometer;
 mod status;
 mod system;
 mod thermal;
@@ -14,6 +15,7 @@ mod thermal;
 use std::pin::Pin;
 
 pub(super) use self::files::start_archive;
+pub(super) use self::spectrometer::Bench;
 pub(super) use self::thermal::ImageStream;
 use super::context::Context;
 use super::services::Services;
@@ -34,8 +36,9 @@ pub type Waiting<'a> = Pin<Box<dyn Future<Output = Result<(), Error>> + 'a>>;
 /// A row of the table.
 pub(super) type Row = Command<Handler>;
 
-const TABLES: [&[Row]; 9] = {
+const TABLES: [&[Row]; 11] = {
     let [measuring, setting, network] = thermal::TABLES;
+    let [spectra, spectrometer_settings] = spectrometer::TABLES;
     [
         common::ROWS,
         status::ROWS,
@@ -46,6 +49,8 @@ const TABLES: [&[Row]; 9] = {
         setting,
         network,
         particle::ROWS,
+        spectra,
+        spectrometer_settings,
     ]
 };
 
