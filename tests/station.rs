@@ -28,6 +28,14 @@ mod particle;
 mod particle_clock;
 #[path = "station/particle_faults.rs"]
 mod particle_faults;
+#[path = "station/spectrometer.rs"]
+mod spectrometer;
+#[path = "station/spectrometer_clients.rs"]
+mod spectrometer_clients;
+#[path = "station/spectrometer_commands.rs"]
+mod spectrometer_commands;
+#[path = "station/spectrometer_faults.rs"]
+mod spectrometer_faults;
 #[path = "station/start_and_stop.rs"]
 mod start_and_stop;
 #[path = "station/status.rs"]

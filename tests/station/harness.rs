@@ -85,6 +85,8 @@ pub struct Setup {
     tcam: String,
     discovery: String,
     opc: String,
+    msp1000: String,
+    listen_discovery: &'static str,
     ports: [u16; 2],
 }
 
@@ -127,6 +129,8 @@ impl Setup {
             tcam: String::new(),
             discovery: "enabled = false".into(),
             opc: String::new(),
+            msp1000: String::new(),
+            listen_discovery: "off",
             ports: [0, 0],
         }
     }
@@ -167,6 +171,18 @@ impl Setup {
         self
     }
 
+    /// Lines for `[msp1000]`.
+    pub fn msp1000(mut self, lines: &str) -> Self {
+        self.msp1000 += &format!("{lines}\n");
+        self
+    }
+
+    /// Whether spectrometers are listened for; not otherwise.
+    pub fn listen_discovery(mut self, when: &'static str) -> Self {
+        self.listen_discovery = when;
+        self
+    }
+
     /// Fixed ports, SCPI and legacy.
     pub fn ports(mut self, ports: [u16; 2]) -> Self {
         self.ports = ports;
@@ -200,9 +216,16 @@ impl Setup {
              [scpi]\nbind = \"127.0.0.1\"\nport = {port}\nlegacy_port = {legacy_port}\n{}\
              [http]\nport = 0\n[discovery]\n{}\n\
              [camera]\nbackend = \"{backend}\"\nreplay = \"{replay}\"\n{}\
-             [tcam]\nserve_port = 0\n{}[opc]\n{}[msp1000]\nserve_port = 0\nlisten_discovery = \"off\"\n\
+             [tcam]\nserve_port = 0\n{}[opc]\n{}[msp1000]\nserve_port = 0\nlisten_discovery = \"{}\"\n{}\
              [bitscope]\nserve_port = 0\n",
-            self.storage, self.scpi, self.discovery, self.camera, self.tcam, self.opc,
+            self.storage,
+            self.scpi,
+            self.discovery,
+            self.camera,
+            self.tcam,
+            self.opc,
+            self.listen_discovery,
+            self.msp1000,
         );
         let path = folder.join("c.toml");
         fs::write(&path, text).unwrap();
@@ -243,6 +266,8 @@ pub struct Station {
     pub http: SocketAddr,
     /// `None` where the thermal camera is switched off.
     pub tcam: Option<SocketAddr>,
+    /// `None` where the spectrometer is switched off.
+    pub msp1000: Option<SocketAddr>,
 }
 
 impl Station {
@@ -264,6 +289,9 @@ impl Station {
             http: address("http"),
             tcam: endpoints
                 .get("tcam")
+                .map(|text| text.as_str().unwrap().parse().unwrap()),
+            msp1000: endpoints
+                .get("msp1000")
                 .map(|text| text.as_str().unwrap().parse().unwrap()),
             child,
             folder: Some(folder),
