@@ -33,7 +33,8 @@ const EDGES: &[(&str, &[&str])] = &[
     (
         "server",
         &[
-            "base", "scpi", "raw", "store", "camera", "tcam", "opcn3", "msp1000", "bitscope",
+            "base", "scpi", "raw", "plot", "store", "camera", "tcam", "opcn3", "msp1000",
+            "bitscope",
         ],
     ),
     ("app", ANY),

@@ -34,7 +34,7 @@ fn the_vendors_program_finds_what_it_expects() {
     client.send("set_cal1e-12,-8e-06,0.16,400.5\r\n");
     assert_eq!(
         client.ask("get_calibration"),
-        b"calibration:1e-12,-8e-6,0.16,400.5\r\n"
+        b"calibration:1e-12,-8e-06,0.16,400.5\r\n"
     );
     for _ in 0..12 {
         client.take();

@@ -82,8 +82,6 @@ fn dark_averaging_and_smoothing_belong_to_the_connection() {
         steps.sum::<f32>() / values.len() as f32
     };
     assert!(spread(&dark) * 10.0 < spread(&noisy));
-    // The mean of it is not zero without a dark.
-    assert!(noisy.iter().sum::<f32>() / 3648.0 > 2.0);
     // A dark of another exposure is refused, not subtracted.
     a.command("SPEC:EXP 20");
     let (number, text) = a.refusal("SPEC:MEAS?");
@@ -117,12 +115,12 @@ fn an_acquisition_is_a_job() {
     eventually("progress", || {
         !client
             .query(&format!("SYST:JOB:STAT? {id}"))
-            .contains("RUNning,0,")
+            .contains("RUN,0,")
     });
     client.command(&format!("SYST:JOB:ABOR {id}"));
     assert_eq!(client.query("*OPC?"), "1");
     let state = client.query(&format!("SYST:JOB:STAT? {id}"));
-    assert!(state.contains("ABORted"), "{state}");
+    assert!(state.contains("ABOR,"), "{state}");
     // An acquisition ends with its connection: nobody could fetch the result.
     client.command("SPEC:ACQ");
     drop(client);
@@ -165,7 +163,7 @@ fn spectra_are_saved_as_table_array_and_picture() {
     for name in ["../x", ".x", "a/b", ""] {
         assert_eq!(client.refused(&format!("SPEC:SAVE \"{name}\",CSV")), -257);
     }
-    assert_eq!(client.refused("SPEC:SAVE \"a\",TIFF"), -141);
+    assert_eq!(client.refused("SPEC:SAVE \"a\",TIFF"), -224);
     assert_eq!(fs::read_dir(station.images()).unwrap().count(), 3);
 }
 

@@ -127,7 +127,9 @@ async fn receive(
             Err(error) => return error,
         };
         let is_new = note(shared, &datagram[..length], from);
-        if let Some(waker) = waker.filter(|_| is_new && is_discovered(shared)) {
+        // Not where a person has to help first: anybody could make it a storm of tries.
+        let is_missing = is_discovered(shared) && shared.stage.get() == Stage::Failed;
+        if let Some(waker) = waker.filter(|_| is_new && is_missing) {
             let _ = waker.try_send(Order::Connect);
         }
         // A flood of datagrams must not keep others from their turn.
