@@ -8,11 +8,13 @@ mod hq_camera;
 #[cfg(not(feature = "libcamera"))]
 #[path = "app/no_camera.rs"]
 mod hq_camera;
+mod instruments;
 mod logging;
 pub mod particle;
 pub mod particle_sim;
 mod readings;
 mod scope;
+mod spectrometer;
 mod station;
 mod thermal;
 
@@ -138,6 +140,16 @@ async fn run(loaded: Loaded, executor: Rc<LocalExecutor<'static>>) -> Result<(),
         )?;
         listeners.push(("tcam", listener));
     }
+    let msp1000 = &loaded.config.msp1000;
+    if msp1000.enabled {
+        let listener = listen(
+            msp1000.bind,
+            msp1000.serve_port,
+            "msp1000.serve_port",
+            Protocol::Spectrometer,
+        )?;
+        listeners.push(("msp1000", listener));
+    }
     let http = &loaded.config.http;
     listeners.push((
         "http",
@@ -150,6 +162,9 @@ async fn run(loaded: Loaded, executor: Rc<LocalExecutor<'static>>) -> Result<(),
         listeners.retain(|(name, _)| *name != "tcam");
     }
     scope_port = scope_port.filter(|_| station.services.scope.is_some());
+    if station.services.spectrometer_tls.is_none() {
+        listeners.retain(|(name, _)| *name != "msp1000");
+    }
     let bound = endpoints::publish(&loaded, &listeners, scope_port.as_ref())?;
     // Set here and nowhere else.
     let _ = station.services.endpoints.set(bound.clone());
@@ -240,10 +255,6 @@ fn report(loaded: &Loaded) {
     }
     for conflict in loaded.board.conflicts(&loaded.config) {
         tracing::warn!("{}", conflict.text);
-    }
-    let missing = loaded.unavailable();
-    if !missing.is_empty() {
-        tracing::info!("not available in this version: {}", missing.join(", "));
     }
 }
 

@@ -8,6 +8,7 @@
 //! | [`app`] | wiring: profile, storage, instruments, servers; start and stop order |
 //! | [`server`] | listeners, sessions, the command table, the FE-PyCam2 dialect, the compatible ports, HTTP |
 //! | [`opcn3`] | the particle counter: codec, driver, simulation |
+//! | [`msp1000`] | the spectrometer: codec and arithmetic, driver, simulation |
 //! | [`usbiss`] | the USB bridge in front of it, as an SPI device |
 //! | [`bitscope`] | the oscilloscope: codec, driver, simulation |
 //! | [`camera`] | the HQ camera: backends, stream, capture plan, actor, image worker |
@@ -29,6 +30,7 @@ pub mod camera;
 pub mod cli;
 pub mod cloud;
 pub mod config;
+pub mod msp1000;
 pub mod opcn3;
 pub mod plot;
 pub mod raw;

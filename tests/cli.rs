@@ -300,7 +300,6 @@ fn check_shows_values_with_origin_wiring_and_what_is_not_there_yet() {
     has("scpi.port 5025 default");
     has("8 GPIO14 uart0 TX thermal camera RX");
     has("config.txt needs: dtparam=uart0=on, dtparam=spi=on, dtoverlay=nospi10");
-    has("Not available in this version (checked, but not started): msp1000");
     has("No conflicts.");
 }
 

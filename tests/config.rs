@@ -457,14 +457,6 @@ fn ports_clash_only_between_listeners_that_run_on_one_address() {
 }
 
 #[test]
-fn sections_that_are_not_there_yet_are_named_when_enabled() {
-    assert_eq!(load("").unavailable(), ["msp1000"]);
-    let off = "tcam.enabled = false\nopc.enabled = false\nmsp1000.enabled = false\n\
-               bitscope.enabled = false";
-    assert!(load(off).unavailable().is_empty());
-}
-
-#[test]
 fn origins_name_every_key_once_in_order() {
     let loaded = load("");
     let paths: Vec<String> = loaded

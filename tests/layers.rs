@@ -31,7 +31,8 @@ const EDGES: &[(&str, &[&str])] = &[
     ("usbiss", &["base", "bus"]),
     // A schedule for the store's uploader.
     ("cloud", &["base", "store"]),
-    ("msp1000", &["base", "plot"]),
+    // The driver keeps the fingerprints of certificates.
+    ("msp1000", &["base", "plot", "store"]),
     ("bitscope", &["base", "bus", "plot"]),
     // Actor handles, the text protocol and the common ground.
     (
@@ -88,7 +89,7 @@ const RESERVED: &[(&str, &[&str])] = &[
     ("crate::usbiss::driver", &["usbiss::driver", "app", "cli"]),
     (
         "crate::msp1000::driver",
-        &["msp1000::actor", "msp1000::driver"],
+        &["=msp1000", "msp1000::actor", "msp1000::driver", "app"],
     ),
     (
         "crate::bitscope::driver",

@@ -36,6 +36,14 @@ mod scope_clients;
 mod scope_control;
 #[path = "station/scope_faults.rs"]
 mod scope_faults;
+#[path = "station/spectrometer.rs"]
+mod spectrometer;
+#[path = "station/spectrometer_clients.rs"]
+mod spectrometer_clients;
+#[path = "station/spectrometer_commands.rs"]
+mod spectrometer_commands;
+#[path = "station/spectrometer_faults.rs"]
+mod spectrometer_faults;
 #[path = "station/start_and_stop.rs"]
 mod start_and_stop;
 #[path = "station/status.rs"]

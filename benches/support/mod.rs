@@ -110,6 +110,22 @@ impl Station {
         address.parse().expect("an address")
     }
 
+    /// Port 8000 of this station, once its spectrometer is set up.
+    pub fn msp1000(&self) -> SocketAddr {
+        let json = fs::read(self.folder.path().join("data/endpoints.json")).expect("endpoints");
+        let endpoints: serde_json::Value = serde_json::from_slice(&json).expect("JSON");
+        let mut client = Client::connect(self.scpi);
+        let begun = Instant::now();
+        while !String::from_utf8_lossy(client.ask(b"SYST:HEAL? msp1000\n")).contains("\"ready\"") {
+            assert!(
+                begun.elapsed() < REPLY_LIMIT,
+                "the spectrometer does not come up"
+            );
+        }
+        let address = endpoints["msp1000"].as_str().expect("it is served");
+        address.parse().expect("an address")
+    }
+
     /// Processor time of all its threads so far, user and system.
     pub fn cpu(&self) -> Duration {
         let stat = self.proc("stat");

@@ -8,36 +8,28 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
+use smol::LocalExecutor;
 use smol::channel::Sender;
 use smol::lock::Semaphore;
-use smol::{LocalExecutor, Task};
 
+use super::AppError;
+use super::instruments::{
+    Common, Fitted, start_camera, start_cloud, start_particles, start_scope, start_spectrometer,
+    start_thermal,
+};
 use super::readings::{self, WallClock};
-use super::{AppError, hq_camera};
 use crate::base::clock::Clock;
 use crate::base::conditions::{Condition, Conditions};
 use crate::base::error::{Failure, Kind};
-use crate::base::fault::FaultSwitch;
 use crate::base::health::{Health, HealthBook, State};
 use crate::base::jobs::Jobs;
 use crate::base::pool::BlockingPool;
 use crate::base::shutdown::{Shutdown, Trigger};
-use crate::base::trace::Trace;
-use crate::bitscope::{self, Oscilloscope};
-use crate::board::Pipeline;
 use crate::bus::gpio::StatusLed;
-use crate::camera::sim::Faults;
-use crate::camera::{self, Camera, Source};
-use crate::cloud::{self, Cloud};
-use crate::config::{CameraBackend, Config, Loaded};
-use crate::opcn3::{self, Particles};
-use crate::raw::Format;
-use crate::server::{
-    CameraStart, Identity, LegacyPaths, RECORDINGS, Services, WebSocketHandler, tree,
-};
+use crate::config::{Config, Loaded};
+use crate::server::{CameraStart, Identity, LegacyPaths, RECORDINGS, Services, tree};
 use crate::store::RamDisk;
-use crate::store::readings::{ReadingStore, StoreHandle};
-use crate::tcam::{self, Thermal};
+use crate::store::readings::ReadingStore;
 
 /// Where the Raspberry Pi's firmware puts the board's serial number.
 const SERIAL: &str = "/proc/device-tree/serial-number";
@@ -60,34 +52,6 @@ pub(super) struct Station {
     pub(super) status_led: Option<StatusLed>,
 }
 
-/// What every instrument is given of the station.
-struct Common {
-    executor: Rc<LocalExecutor<'static>>,
-    clock: Clock,
-    conditions: Conditions,
-    health: HealthBook,
-    jobs: Jobs,
-    pool: BlockingPool,
-    ramdisk: RamDisk,
-    shutdown: Shutdown,
-    serial: String,
-    /// Where readings go; `None` when neither the particle counter nor the cloud is enabled.
-    readings: Option<StoreHandle>,
-    /// Civil time, and whether it can be trusted.
-    wall_clock: WallClock,
-}
-
-/// What the instruments bring.
-#[derive(Default)]
-struct Fitted {
-    options: Vec<&'static str>,
-    traces: Vec<(&'static str, Trace)>,
-    faults: Vec<(&'static str, FaultSwitch)>,
-    websockets: Vec<(&'static str, WebSocketHandler)>,
-    /// Each ends when its instrument has come to rest.
-    tasks: Vec<Task<()>>,
-}
-
 /// Opens storage and starts the instruments. Sessions come to nothing before this returned.
 pub(super) fn build(
     loaded: &Loaded,
@@ -100,7 +64,7 @@ pub(super) fn build(
     let clock = Clock::real();
     let ramdisk = open_storage(config)?;
     let health = HealthBook::new(clock.clone());
-    let parts = register(loaded, &health);
+    let parts = register(&health);
     let server_health = parts.server;
     let readings = readings::open(loaded, &clock, &parts.readings);
     let common = Common {
@@ -122,6 +86,8 @@ pub(super) fn build(
     let particles = start_particles(loaded, &common, parts.particles, &mut fitted);
     let cloud = start_cloud(loaded, &common, parts.cloud, &mut fitted);
     let scope = start_scope(loaded, &common, parts.scope, &mut fitted);
+    let (spectrometer, spectrometer_tls) =
+        start_spectrometer(loaded, &common, parts.spectrometer, &mut fitted).unzip();
     watch_storage(&common, parts.store);
     watch_readings(&common, parts.readings);
     let clock = common.clock.clone();
@@ -161,6 +127,8 @@ pub(super) fn build(
         particles,
         cloud,
         scope,
+        spectrometer,
+        spectrometer_tls: spectrometer_tls.flatten(),
         clock_settable: !loaded.board.is_simulated(),
         paths: legacy_paths(config),
         legacy_settle: Duration::from_millis(config.scpi.legacy_settle_ms.into()),
@@ -191,6 +159,7 @@ struct Parts {
     thermal: Health,
     particles: Health,
     scope: Health,
+    spectrometer: Health,
     server: Health,
     store: Health,
     readings: Health,
@@ -198,19 +167,11 @@ struct Parts {
 }
 
 /// Enters every part in the health book, in the order it is shown.
-fn register(loaded: &Loaded, health: &HealthBook) -> Parts {
+fn register(health: &HealthBook) -> Parts {
     let camera = health.register("camera", State::Disabled);
     let thermal = health.register("tcam", State::Disabled);
     let particles = health.register("opc", State::Disabled);
-    let unavailable = loaded.unavailable();
-    let elsewhere = |section: &'static str| {
-        let state = match unavailable.contains(&section) {
-            true => State::Unavailable,
-            false => State::Disabled,
-        };
-        health.register(section, state)
-    };
-    elsewhere("msp1000");
+    let spectrometer = health.register("msp1000", State::Disabled);
     let scope = health.register("bitscope", State::Disabled);
     let cloud = health.register("tinycloud", State::Disabled);
     let server = health.register("server", State::Ready);
@@ -230,143 +191,12 @@ fn register(loaded: &Loaded, health: &HealthBook) -> Parts {
         thermal,
         particles,
         scope,
+        spectrometer,
         server,
         store: health.register("store", State::Ready),
         readings: health.register("readings", State::Disabled),
         cloud,
     }
-}
-
-fn start_camera(
-    loaded: &Loaded,
-    common: &Common,
-    health: Health,
-    fitted: &mut Fitted,
-) -> Option<Camera> {
-    let faults = Faults::none();
-    let source = camera_source(loaded, &faults, &health)?;
-    if matches!(source, Source::Sim { .. }) && loaded.board.is_simulated() {
-        fitted.faults.push(("camera", camera_faults(faults)));
-    }
-    let trace = Trace::new(common.clock.clone());
-    fitted.traces.push(("camera", trace.clone()));
-    fitted.options.push("camera");
-    let parts = camera::Station {
-        clock: common.clock.clone(),
-        conditions: common.conditions.clone(),
-        health,
-        trace,
-        jobs: common.jobs.clone(),
-        pool: common.pool.clone(),
-        ramdisk: common.ramdisk.clone(),
-        shutdown: common.shutdown.clone(),
-    };
-    let options = camera_options(&loaded.config, source, &common.serial);
-    let (camera, run) = Camera::new(options, parts);
-    fitted.tasks.push(common.executor.spawn(run));
-    Some(camera)
-}
-
-fn start_thermal(
-    loaded: &Loaded,
-    common: &Common,
-    health: Health,
-    fitted: &mut Fitted,
-) -> Option<Thermal> {
-    let setup = super::thermal::set_up(loaded, &common.clock)?;
-    let trace = Trace::new(common.clock.clone());
-    fitted.traces.push(("tcam", trace.clone()));
-    fitted.options.push("thermal");
-    fitted
-        .faults
-        .extend(setup.faults.map(|faults| ("tcam", faults)));
-    let parts = tcam::Station {
-        clock: common.clock.clone(),
-        conditions: common.conditions.clone(),
-        health,
-        trace,
-        shutdown: common.shutdown.clone(),
-    };
-    let (thermal, run) = Thermal::new(setup.options, parts);
-    fitted.tasks.push(common.executor.spawn(run));
-    Some(thermal)
-}
-
-fn start_particles(
-    loaded: &Loaded,
-    common: &Common,
-    health: Health,
-    fitted: &mut Fitted,
-) -> Option<Particles> {
-    let setup = super::particle::set_up(loaded, &common.clock)?;
-    let trace = Trace::new(common.clock.clone());
-    fitted.traces.push(("opc", trace.clone()));
-    fitted.options.push("particles");
-    fitted
-        .faults
-        .extend(setup.faults.map(|faults| ("opc", faults)));
-    let wall_clock = common.wall_clock.clone();
-    let parts = opcn3::Station {
-        clock: common.clock.clone(),
-        wall_clock: Rc::new(move || wall_clock.state()),
-        conditions: common.conditions.clone(),
-        health,
-        trace,
-        store: common.readings.clone(),
-        shutdown: common.shutdown.clone(),
-    };
-    let (particles, run) = Particles::new(setup.options, parts);
-    fitted.tasks.push(common.executor.spawn(run));
-    Some(particles)
-}
-
-fn start_cloud(
-    loaded: &Loaded,
-    common: &Common,
-    health: Health,
-    fitted: &mut Fitted,
-) -> Option<Cloud> {
-    let store = common.readings.clone()?;
-    let trace = Trace::new(common.clock.clone());
-    fitted.traces.push(("tinycloud", trace.clone()));
-    let parts = cloud::Station {
-        clock: common.clock.clone(),
-        conditions: common.conditions.clone(),
-        health,
-        trace,
-        jobs: common.jobs.clone(),
-        shutdown: common.shutdown.clone(),
-        store,
-    };
-    let options = super::cloud::options(loaded, &common.wall_clock);
-    let (cloud, run) = Cloud::new(options, parts);
-    fitted.tasks.push(common.executor.spawn(run));
-    Some(cloud)
-}
-
-fn start_scope(
-    loaded: &Loaded,
-    common: &Common,
-    health: Health,
-    fitted: &mut Fitted,
-) -> Option<Oscilloscope> {
-    let setup = super::scope::set_up(loaded, &common.clock)?;
-    let trace = Trace::new(common.clock.clone());
-    fitted.traces.push(("bitscope", trace.clone()));
-    fitted.options.push("oscilloscope");
-    fitted
-        .faults
-        .extend(setup.faults.map(|faults| ("bitscope", faults)));
-    let parts = bitscope::Station {
-        clock: common.clock.clone(),
-        conditions: common.conditions.clone(),
-        health,
-        trace,
-        shutdown: common.shutdown.clone(),
-    };
-    let (scope, run) = Oscilloscope::new(setup.options, parts);
-    fitted.tasks.push(common.executor.spawn(run));
-    Some(scope)
 }
 
 fn open_storage(config: &Config) -> Result<RamDisk, AppError> {
@@ -383,56 +213,6 @@ fn open_storage(config: &Config) -> Result<RamDisk, AppError> {
         source,
     })?;
     Ok(ramdisk)
-}
-
-fn camera_source(loaded: &Loaded, faults: &Faults, health: &Health) -> Option<Source> {
-    let camera = &loaded.config.camera;
-    if !camera.enabled {
-        return None;
-    }
-    let simulated = match camera.backend {
-        CameraBackend::Sim => true,
-        CameraBackend::Auto => loaded.board.camera.pipeline == Pipeline::Sim,
-        CameraBackend::Libcamera | CameraBackend::Replay => false,
-    };
-    match (camera.backend, &camera.replay) {
-        (CameraBackend::Replay, Some(folder)) => Some(Source::Replay {
-            folder: folder.clone(),
-        }),
-        _ if simulated => Some(Source::Sim {
-            paced: camera.sim_paced,
-            seed: camera.sim_seed,
-            faults: faults.clone(),
-        }),
-        _ => {
-            let source = hq_camera::source(loaded);
-            if source.is_none() {
-                health.set(State::Unavailable);
-            }
-            source
-        }
-    }
-}
-
-fn camera_faults(faults: Faults) -> FaultSwitch {
-    let clearing = faults.clone();
-    FaultSwitch {
-        set: Box::new(move |name, n| faults.set(name, n).map_err(|error| error.to_string())),
-        clear: Box::new(move || clearing.clear()),
-    }
-}
-
-fn camera_options(config: &Config, source: Source, serial: &str) -> camera::Options {
-    let camera = &config.camera;
-    let format = |format: &crate::config::ImageFormat| format.name().parse::<Format>().ok();
-    camera::Options {
-        source,
-        fps: camera.fps,
-        analogue_gain: camera.analogue_gain,
-        formats: camera.formats.iter().filter_map(format).collect(),
-        hang_timeout: Duration::from_secs_f64(camera.hang_timeout_s),
-        board_serial: serial.to_owned(),
-    }
 }
 
 /// Raises `StorageLow` while little room is left.

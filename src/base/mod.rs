@@ -1,6 +1,7 @@
-//! What every instrument stands on: clock, shutdown, error kinds, health, back-off, jobs, blocking pool.
+//! What every instrument stands on: certificates, clock, shutdown, error kinds, health, back-off, jobs, blocking pool.
 
 pub mod backoff;
+pub mod certificate;
 pub mod clock;
 pub mod conditions;
 pub mod error;

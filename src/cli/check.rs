@@ -95,14 +95,6 @@ fn wiring(loaded: &Loaded) -> String {
 
 fn verdict(loaded: &Loaded, conflicts: &[Conflict]) -> String {
     let mut text = String::from("\n");
-    let unavailable = loaded.unavailable();
-    if !unavailable.is_empty() {
-        let _ = writeln!(
-            text,
-            "Not available in this version (checked, but not started): {}",
-            unavailable.join(", ")
-        );
-    }
     for warning in &loaded.warnings {
         let _ = writeln!(text, "warning: {warning}");
     }

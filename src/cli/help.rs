@@ -146,6 +146,7 @@ Instruments:
   tcam             the tCam-Mini thermal camera, on TCP or on UART and SPI
   opc-n3           the OPC-N3 particle counter behind its USB-ISS bridge
   bitscope         the BitScope Micro oscilloscope
+  msp1000          the MSP1000 spectrometer on TCP, with TLS
 
 Flags:
   -h, --help       show this text, or the help of the INSTRUMENT with its flags

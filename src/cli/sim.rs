@@ -1,6 +1,7 @@
 //! `outpost sim`: one simulated instrument for other software.
 
 mod bitscope;
+mod msp1000;
 mod opc;
 
 use std::ffi::OsString;
@@ -87,10 +88,11 @@ pub(super) fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
         Some((instrument, flags)) if instrument == "tcam" => tcam(flags),
         Some((instrument, flags)) if instrument == "opc-n3" => opc::run(flags),
         Some((instrument, flags)) if instrument == "bitscope" => bitscope::run(flags),
+        Some((instrument, flags)) if instrument == "msp1000" => msp1000::run(flags),
         Some((other, _)) => {
             let shown = other.to_string_lossy();
             Err(usage(format!(
-                "there is no simulated instrument \"{}\": there are tcam, opc-n3 and bitscope",
+                "there is no simulated instrument \"{}\": there are tcam, opc-n3, bitscope and msp1000",
                 shown.escape_debug()
             )))
         }
@@ -167,6 +169,9 @@ impl Options {
     }
 }
 
+/// Flags whose value is empty unless given after `=`.
+const WITHOUT_VALUE: [&str; 2] = ["announce", "plain"];
+
 /// Hands each of the `known` flags with its value to `set`; tells whether help is wanted instead.
 fn read_flags(
     flags: &[OsString],
@@ -196,9 +201,12 @@ fn read_flags(
             let near = near.unwrap_or_default();
             return Err(format!("there is no flag --{}{near}", flag.escape_debug()));
         }
-        let value = parser
-            .value()
-            .map_err(|_| format!("--{flag} needs a value"))?;
+        let value = match WITHOUT_VALUE.contains(&flag.as_str()) {
+            true => parser.optional_value().unwrap_or_default(),
+            false => parser
+                .value()
+                .map_err(|_| format!("--{flag} needs a value"))?,
+        };
         set(&flag, value)?;
     }
     Ok(help)

@@ -226,6 +226,7 @@ pub const KEYS: &[Key] = &[
     text("msp1000", "pin", "", "\"\" for trust on first use, a SHA-256 in hexadecimal, ca:FILE, none", check_trust),
     choice("msp1000", "listen_discovery", "on", &["on", "off", "on-demand"]),
     bool("msp1000", "announce", false),
+    int("msp1000", "discovery_port", 12345, (1, 65_535), "a UDP port"),
     int("msp1000", "control_idle_s", 300, (0, 86_400), "seconds; 0 is never"),
     bind("msp1000"),
     port("msp1000", "serve_port", 8000),

@@ -25,9 +25,6 @@ pub use settings::*;
 /// The file that is read when no other is named.
 pub const SYSTEM_CONFIG: &str = "/etc/outpost/outpost.toml";
 
-/// Sections whose instrument or service this version does not have yet.
-const NOT_BUILT: [&str; 1] = ["msp1000"];
-
 /// Where settings come from.
 #[derive(Debug, Clone)]
 pub struct Sources {
@@ -168,23 +165,9 @@ impl Default for Config {
 }
 
 impl Loaded {
-    /// Enabled sections whose instrument or service this version does not have.
-    pub fn unavailable(&self) -> Vec<&'static str> {
-        NOT_BUILT
-            .into_iter()
-            .filter(|section| self.is_enabled(section))
-            .collect()
-    }
-
     /// Where the station writes the addresses it really listens on.
     pub fn endpoints(&self) -> PathBuf {
         self.config.storage.data.join("endpoints.json")
-    }
-
-    /// A section without a switch of its own is always on.
-    fn is_enabled(&self, section: &str) -> bool {
-        let setting = self.origins.get(&format!("{section}.enabled"));
-        setting.is_none_or(|setting| setting.value.as_bool() == Some(true))
     }
 }
 

@@ -289,6 +289,8 @@ pub struct Msp1000 {
     pub pin: Trust,
     /// Whether its UDP announcements are listened for.
     pub listen_discovery: ListenDiscovery,
+    /// UDP port of the announcements, those heard and those made.
+    pub discovery_port: u16,
     /// Whether Outpost announces itself as a spectrometer.
     pub announce: bool,
     /// A controller idle for this long loses control; seconds, 0 = never.

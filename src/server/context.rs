@@ -1,9 +1,10 @@
 //! What a command handler works with: the station's services, and what belongs to its connection.
 
 use std::cell::{Cell, RefCell};
+use std::net::SocketAddr;
 use std::rc::Rc;
 
-use super::commands::ImageStream;
+use super::commands::{Bench, ImageStream};
 use super::errors::scpi_error;
 use super::services::Services;
 use crate::base::conditions::{News, Observer, Register};
@@ -22,11 +23,23 @@ pub struct SessionState {
     pub(super) last_job: Cell<u32>,
     /// Waits for the operations that a `*OPC` follows.
     pub(super) completion: RefCell<Option<smol::Task<()>>>,
+    /// The other end.
+    pub(super) peer: Option<SocketAddr>,
+    /// Its part in the spectrometer, from its first command for it on.
+    pub(super) spectrometer: RefCell<Option<Bench>>,
     /// Its stream of thermal images.
     pub(super) images: RefCell<Option<ImageStream>>,
 }
 
 impl SessionState {
+    /// Of a connection from there.
+    pub(super) fn new(peer: Option<SocketAddr>) -> Self {
+        Self {
+            peer,
+            ..Self::default()
+        }
+    }
+
     /// Unfinished operations of this connection.
     pub(super) fn pending_jobs(&self) -> Vec<Job> {
         let mut jobs = self.jobs.borrow_mut();

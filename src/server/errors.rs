@@ -2,6 +2,7 @@
 
 use crate::base::error::{Failure, Kind};
 use crate::camera::CameraError;
+use crate::msp1000::SpectrometerError;
 use crate::opcn3::ParticleError;
 use crate::scpi::Error;
 use crate::store::StoreError;
@@ -64,6 +65,12 @@ impl From<ParticleError> for Error {
 impl From<ReadingsError> for Error {
     fn from(error: ReadingsError) -> Self {
         Failure::from_error(error.kind(), &error).into()
+    }
+}
+
+impl From<SpectrometerError> for Error {
+    fn from(error: SpectrometerError) -> Self {
+        Failure::from(error).into()
     }
 }
 

@@ -11,6 +11,7 @@ use smol::Async;
 use super::http;
 use super::services::Services;
 use super::session::{self, TextProtocol};
+use super::spectrometer;
 use super::thermal;
 
 /// What a port speaks.
@@ -22,6 +23,8 @@ pub enum Protocol {
     Legacy,
     /// The thermal camera's own (5001).
     Thermal,
+    /// The spectrometer's own, over TLS (8000).
+    Spectrometer,
     /// HTTP and WebSocket (8080).
     Http,
 }
@@ -110,6 +113,7 @@ async fn serve(stream: Async<TcpStream>, services: Rc<Services>, protocol: Proto
         Protocol::Scpi => session::serve(stream, services, TextProtocol::Scpi).await,
         Protocol::Legacy => session::serve(stream, services, TextProtocol::Legacy).await,
         Protocol::Thermal => thermal::serve(stream, services).await,
+        Protocol::Spectrometer => spectrometer::serve(stream, services).await,
         Protocol::Http => http::serve(stream, services).await,
     }
 }

@@ -17,6 +17,7 @@ mod listener;
 mod scope;
 mod services;
 mod session;
+mod spectrometer;
 mod thermal;
 
 pub use self::commands::{help_rows, tree};
@@ -24,3 +25,4 @@ pub use self::http::{Message, WebSocket, WebSocketHandler};
 pub use self::listener::{Listener, Protocol};
 pub use self::scope::ScopePort;
 pub use self::services::{CameraStart, Identity, LegacyPaths, RECORDINGS, Services};
+pub use self::spectrometer::serve_websocket as serve_spectrometer_websocket;

@@ -6,6 +6,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
+use rustls::ServerConfig;
 use smol::LocalExecutor;
 use smol::channel::Sender;
 use smol::lock::Semaphore;
@@ -23,6 +24,7 @@ use crate::base::trace::Trace;
 use crate::bitscope::Oscilloscope;
 use crate::camera::Camera;
 use crate::cloud::Cloud;
+use crate::msp1000::Spectrometer;
 use crate::opcn3::Particles;
 use crate::scpi::Tree;
 use crate::store::RamDisk;
@@ -88,6 +90,10 @@ pub struct Services {
     pub cloud: Option<Cloud>,
     /// The oscilloscope; `None` when disabled.
     pub scope: Option<Oscilloscope>,
+    /// The spectrometer; `None` when disabled.
+    pub spectrometer: Option<Spectrometer>,
+    /// How its port shows who it is; `None` when there is no certificate to show.
+    pub spectrometer_tls: Option<Arc<ServerConfig>>,
     /// Pictures and archives.
     pub ramdisk: RamDisk,
     /// Readings in the database; `None` when neither the particle counter nor the cloud is enabled.

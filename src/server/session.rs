@@ -54,7 +54,7 @@ pub(super) async fn serve(
     services: Rc<Services>,
     protocol: TextProtocol,
 ) {
-    let session = Rc::new(SessionState::default());
+    let session = Rc::new(SessionState::new(stream.get_ref().peer_addr().ok()));
     services.conditions.observe(&session);
     let connection = Connection::new(stream, services.clock.clone());
     let context = Context {

@@ -86,6 +86,8 @@ pub struct Setup {
     opc: String,
     discovery: String,
     bitscope: String,
+    msp1000: String,
+    listen_discovery: &'static str,
     ports: [u16; 2],
 }
 
@@ -129,6 +131,8 @@ impl Setup {
             opc: String::new(),
             discovery: "enabled = false".into(),
             bitscope: String::new(),
+            msp1000: String::new(),
+            listen_discovery: "off",
             ports: [0, 0],
         }
     }
@@ -175,6 +179,18 @@ impl Setup {
         self
     }
 
+    /// Lines for `[msp1000]`.
+    pub fn msp1000(mut self, lines: &str) -> Self {
+        self.msp1000 += &format!("{lines}\n");
+        self
+    }
+
+    /// Whether spectrometers are listened for; not otherwise.
+    pub fn listen_discovery(mut self, when: &'static str) -> Self {
+        self.listen_discovery = when;
+        self
+    }
+
     /// Fixed ports, SCPI and legacy.
     pub fn ports(mut self, ports: [u16; 2]) -> Self {
         self.ports = ports;
@@ -208,7 +224,7 @@ impl Setup {
              [scpi]\nbind = \"127.0.0.1\"\nport = {port}\nlegacy_port = {legacy_port}\n{}\
              [http]\nport = 0\n[discovery]\n{}\n\
              [camera]\nbackend = \"{backend}\"\nreplay = \"{replay}\"\n{}\
-             [tcam]\nserve_port = 0\n{}[opc]\n{}[msp1000]\nserve_port = 0\nlisten_discovery = \"off\"\n\
+             [tcam]\nserve_port = 0\n{}[opc]\n{}[msp1000]\nserve_port = 0\nlisten_discovery = \"{}\"\n{}\
              [bitscope]\nserve_port = 0\n{}",
             self.storage,
             self.scpi,
@@ -216,6 +232,8 @@ impl Setup {
             self.camera,
             self.tcam,
             self.opc,
+            self.listen_discovery,
+            self.msp1000,
             self.bitscope,
         );
         let path = folder.join("c.toml");
@@ -259,6 +277,8 @@ pub struct Station {
     pub tcam: Option<SocketAddr>,
     /// `None` where the oscilloscope is switched off.
     pub scope: Option<SocketAddr>,
+    /// `None` where the spectrometer is switched off.
+    pub msp1000: Option<SocketAddr>,
 }
 
 impl Station {
@@ -283,6 +303,9 @@ impl Station {
                 .map(|text| text.as_str().unwrap().parse().unwrap()),
             scope: endpoints
                 .get("bitscope")
+                .map(|text| text.as_str().unwrap().parse().unwrap()),
+            msp1000: endpoints
+                .get("msp1000")
                 .map(|text| text.as_str().unwrap().parse().unwrap()),
             child,
             folder: Some(folder),

@@ -110,6 +110,9 @@ fn reset<'a>(context: &'a mut Context, _: &'a Args<'_>) -> Waiting<'a> {
         if let Some(particles) = &services.particles {
             particles.reset();
         }
+        if let Some(bench) = &mut *context.session.spectrometer.borrow_mut() {
+            bench.reset();
+        }
         // One that fails does not keep the other from its start values.
         let scope = match &services.scope {
             Some(scope) => scope.reset().await,

@@ -9,6 +9,7 @@ mod common;
 mod files;
 mod particle;
 mod scope;
+mod spectrometer;
 mod status;
 mod system;
 mod thermal;
@@ -16,6 +17,7 @@ mod thermal;
 use std::pin::Pin;
 
 pub(super) use self::files::start_archive;
+pub(super) use self::spectrometer::Bench;
 pub(super) use self::thermal::ImageStream;
 use super::context::Context;
 use super::services::Services;
@@ -36,9 +38,10 @@ pub type Waiting<'a> = Pin<Box<dyn Future<Output = Result<(), Error>> + 'a>>;
 /// A row of the table.
 pub(super) type Row = Command<Handler>;
 
-const TABLES: [&[Row]; 13] = {
+const TABLES: [&[Row]; 15] = {
     let [measuring, setting, network] = thermal::TABLES;
     let [capturing, configuring, generating] = scope::TABLES;
+    let [spectra, spectrometer_settings] = spectrometer::TABLES;
     [
         common::ROWS,
         status::ROWS,
@@ -53,6 +56,8 @@ const TABLES: [&[Row]; 13] = {
         capturing,
         configuring,
         generating,
+        spectra,
+        spectrometer_settings,
     ]
 };
 

@@ -1,0 +1,267 @@
+//! The spectrometer: frames to spectra, and what forwarding them costs: `cargo bench --bench spectrometer`.
+//!
+//! First the arithmetic on frames that are not in the cache, beside a plain copy of the larger side. Then a client that
+//! fetches frames from a station through TLS, beside a plain TLS relay on the same runtime in front of the same
+//! instrument.
+
+mod support;
+
+use std::hint::black_box;
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::sync::Arc;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use futures_rustls::{TlsAcceptor, TlsConnector};
+use outpost::base::certificate::{Identity, TlsVersions, provider};
+use outpost::base::clock::Clock;
+use outpost::msp1000::proto::frame::{ACTIVE_PIXELS, FRAME_BYTES, PIXELS};
+use outpost::msp1000::proto::{OffsetRange, RawFrame, Smoothing};
+use outpost::msp1000::sim::{Config, Faults, Simulator};
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::{
+    ClientConfig, ClientConnection, DigitallySignedStruct, RootCertStore, SignatureScheme,
+    StreamOwned,
+};
+use smol::Async;
+use support::{Station, Verdict, quantile, us};
+
+const ROUNDS: usize = 2000;
+/// Frames to rotate through: 33 MB.
+const FRAMES: usize = 4500;
+const FETCHES: usize = 2000;
+const REPLY: usize = 9 + FRAME_BYTES + 1;
+
+fn main() {
+    support::print_machine();
+    arithmetic();
+    println!();
+    forwarding();
+}
+
+fn arithmetic() {
+    let wires: Vec<Vec<u8>> = (0..FRAMES).map(wire).collect();
+    let mut copy = vec![0.0f64; ACTIVE_PIXELS];
+    let source = vec![vec![1.0f64; ACTIVE_PIXELS]; FRAMES / 4];
+    let floor = time(|round| {
+        copy.copy_from_slice(black_box(&source[round % source.len()]));
+        black_box(&copy);
+    });
+    support::report("plain copy of 3648 f64", us(floor), "us", Verdict::Plain);
+    let offset = OffsetRange::default();
+    let frame = |round: usize| {
+        let wire = &wires[round % wires.len()];
+        RawFrame::from_le_bytes(black_box(wire)).expect("a whole frame")
+    };
+    let line = |what: &str, took: Duration| {
+        let ratio = took.as_secs_f64() / floor.as_secs_f64();
+        support::report(what, us(took), "us", Verdict::Compared(ratio));
+    };
+    let bias = time(|round| {
+        black_box(frame(round).remove_bias(&offset).to_f32());
+    });
+    line("frame to spectrum, f32", bias);
+    let smooth = time(|round| {
+        let spectrum = frame(round).remove_bias(&offset);
+        let smoothed = Smoothing::SAVITZKY_GOLAY.apply(spectrum.values());
+        black_box(smoothed.expect("it can be done"));
+    });
+    line("the same, smoothed (Savitzky-Golay 11, 3)", smooth);
+}
+
+fn wire(seed: usize) -> Vec<u8> {
+    let mut state = seed as u32 + 1;
+    let mut bytes = Vec::with_capacity(FRAME_BYTES);
+    for _ in 0..PIXELS {
+        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        bytes.extend_from_slice(&(1480 + (state >> 20) as u16).to_le_bytes());
+    }
+    bytes
+}
+
+fn time(mut work: impl FnMut(usize)) -> Duration {
+    let times: Vec<Duration> = (0..ROUNDS)
+        .map(|round| {
+            let begun = Instant::now();
+            work(round);
+            begun.elapsed()
+        })
+        .collect();
+    quantile(&times, 0.5)
+}
+
+fn forwarding() {
+    let any = SocketAddr::from(([127, 0, 0, 1], 0));
+    let config = Config::default();
+    let instrument =
+        Simulator::start(Clock::real(), config, Faults::none(), any).expect("it starts");
+    let relay = relay(instrument.address());
+    let station = Station::start();
+    let mut through = Fetcher::connect(station.msp1000());
+    let mut relayed = Fetcher::connect(relay);
+    let mut direct = Fetcher::connect(instrument.address());
+    for fetcher in [&mut through, &mut relayed, &mut direct] {
+        fetcher.send(b"take_spectrum\r\n");
+        fetcher.receive(19);
+    }
+    let mut times = [vec![], vec![], vec![]];
+    for _ in 0..FETCHES {
+        let fetchers = [&mut through, &mut relayed, &mut direct];
+        for (fetcher, times) in fetchers.into_iter().zip(&mut times) {
+            times.push(fetcher.fetch());
+        }
+    }
+    let [through, relayed, direct] = times.map(|times| quantile(&times, 0.5));
+    let to_relay = through.as_secs_f64() / relayed.as_secs_f64();
+    support::report(
+        "a frame by port 8000",
+        us(through),
+        "us",
+        Verdict::Compared(to_relay),
+    );
+    support::report(
+        "the same by a plain TLS relay",
+        us(relayed),
+        "us",
+        Verdict::Plain,
+    );
+    support::report(
+        "the same from the instrument itself",
+        us(direct),
+        "us",
+        Verdict::Plain,
+    );
+}
+
+/// A client as the vendor's: one question, one answer.
+struct Fetcher {
+    stream: StreamOwned<ClientConnection, TcpStream>,
+    buffer: Vec<u8>,
+}
+
+impl Fetcher {
+    fn connect(address: SocketAddr) -> Self {
+        let tcp = TcpStream::connect(address).expect("it listens");
+        tcp.set_nodelay(true).expect("a socket");
+        let name = ServerName::try_from("127.0.0.1").expect("an address");
+        let connection = ClientConnection::new(careless(), name).expect("a client");
+        Self {
+            stream: StreamOwned::new(connection, tcp),
+            buffer: vec![0; 16 * 1024],
+        }
+    }
+
+    fn send(&mut self, command: &[u8]) {
+        self.stream.write_all(command).expect("it reads");
+    }
+
+    fn receive(&mut self, length: usize) {
+        let got = self.stream.read(&mut self.buffer).expect("an answer");
+        assert_eq!(got, length, "one receive, one answer");
+    }
+
+    fn fetch(&mut self) -> Duration {
+        let begun = Instant::now();
+        self.send(b"get_spectrum\r\n");
+        self.receive(REPLY);
+        begun.elapsed()
+    }
+}
+
+/// TLS in, TLS out, bytes as they come, on a thread of its own.
+fn relay(target: SocketAddr) -> SocketAddr {
+    let any = SocketAddr::from(([127, 0, 0, 1], 0));
+    let listener = Async::<std::net::TcpListener>::bind(any).expect("a port");
+    let address = listener.get_ref().local_addr().expect("bound");
+    let identity = Identity::generate("relay").expect("a certificate");
+    let server = identity.server_config(TlsVersions::All).expect("usable");
+    thread::spawn(move || {
+        smol::block_on(async {
+            let (client, _) = listener.accept().await.expect("a client");
+            let _ = client.get_ref().set_nodelay(true);
+            let client = TlsAcceptor::from(server).accept(client).await.expect("TLS");
+            let upstream = Async::<TcpStream>::connect(target)
+                .await
+                .expect("it listens");
+            let _ = upstream.get_ref().set_nodelay(true);
+            let name = ServerName::try_from("127.0.0.1").expect("an address");
+            let upstream = TlsConnector::from(careless()).connect(name, upstream);
+            let upstream = upstream.await.expect("TLS");
+            let (from_client, to_client) = futures_lite::io::split(client);
+            let (from_target, to_target) = futures_lite::io::split(upstream);
+            let there = pass(from_client, to_target);
+            let back = pass(from_target, to_client);
+            futures_lite::future::or(there, back).await;
+        });
+    });
+    address
+}
+
+async fn pass(
+    mut from: impl futures_lite::AsyncRead + Unpin,
+    mut to: impl futures_lite::AsyncWrite + Unpin,
+) {
+    use futures_lite::{AsyncReadExt, AsyncWriteExt};
+    let mut buffer = vec![0; 16 * 1024];
+    while let Ok(count @ 1..) = from.read(&mut buffer).await {
+        if to.write_all(&buffer[..count]).await.is_err() || to.flush().await.is_err() {
+            return;
+        }
+    }
+}
+
+/// Trusts everybody, as the vendor's client does.
+#[derive(Debug)]
+struct Anybody;
+
+impl ServerCertVerifier for Anybody {
+    fn verify_server_cert(
+        &self,
+        _: &CertificateDer<'_>,
+        _: &[CertificateDer<'_>],
+        _: &ServerName<'_>,
+        _: &[u8],
+        _: UnixTime,
+    ) -> Result<ServerCertVerified, rustls::Error> {
+        Ok(ServerCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        _: &[u8],
+        _: &CertificateDer<'_>,
+        _: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        Ok(HandshakeSignatureValid::assertion())
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        _: &[u8],
+        _: &CertificateDer<'_>,
+        _: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        Ok(HandshakeSignatureValid::assertion())
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        provider()
+            .signature_verification_algorithms
+            .supported_schemes()
+    }
+}
+
+fn careless() -> Arc<ClientConfig> {
+    let mut config = ClientConfig::builder_with_provider(provider())
+        .with_safe_default_protocol_versions()
+        .expect("versions")
+        .with_root_certificates(RootCertStore::empty())
+        .with_no_client_auth();
+    config
+        .dangerous()
+        .set_certificate_verifier(Arc::new(Anybody));
+    config.enable_sni = false;
+    Arc::new(config)
+}

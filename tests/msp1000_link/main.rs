@@ -1,0 +1,8 @@
+//! Driver and simulated spectrometer over real sockets, with TLS and without.
+
+mod acceptance;
+mod instrument;
+mod program;
+mod rig;
+mod tls;
+mod trouble;
