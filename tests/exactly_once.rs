@@ -259,10 +259,6 @@ fn five_hundred_readings_arrive_once_whatever_fails_and_wherever_the_program_is_
         logger.log(each);
         let mut station = dying(folder, arrow);
         let began = Instant::now();
-        eprintln!(
-            "DBG {round} {arrow:?} {fault:?} {:?}",
-            std::time::SystemTime::now()
-        );
         while station.work() {
             assert!(
                 began.elapsed() < PATIENCE,
