@@ -28,6 +28,8 @@ mod particle;
 mod particle_clock;
 #[path = "station/particle_faults.rs"]
 mod particle_faults;
+#[path = "station/particle_rig.rs"]
+mod particle_rig;
 #[path = "station/start_and_stop.rs"]
 mod start_and_stop;
 #[path = "station/status.rs"]
