@@ -6,6 +6,8 @@ mod camera;
 mod client;
 #[path = "station/clients.rs"]
 mod clients;
+#[path = "station/cloud.rs"]
+mod cloud;
 #[path = "station/defects.rs"]
 mod defects;
 #[path = "station/discovery.rs"]
@@ -30,6 +32,13 @@ mod particle_clock;
 mod particle_faults;
 #[path = "station/particle_rig.rs"]
 mod particle_rig;
+// Each test program uses its own part.
+#[allow(dead_code)]
+#[path = "tinycloud/server.rs"]
+mod server;
+#[allow(dead_code)]
+#[path = "tinycloud/sshd.rs"]
+mod sshd;
 #[path = "station/start_and_stop.rs"]
 mod start_and_stop;
 #[path = "station/status.rs"]

@@ -84,6 +84,7 @@ pub struct Setup {
     camera: String,
     tcam: String,
     opc: String,
+    tinycloud: String,
     discovery: String,
     ports: [u16; 2],
 }
@@ -126,6 +127,7 @@ impl Setup {
             camera: String::new(),
             tcam: String::new(),
             opc: String::new(),
+            tinycloud: String::new(),
             discovery: "enabled = false".into(),
             ports: [0, 0],
         }
@@ -158,6 +160,12 @@ impl Setup {
     /// A line for `[opc]`.
     pub fn opc(mut self, line: &str) -> Self {
         self.opc += &format!("{line}\n");
+        self
+    }
+
+    /// A line for `[tinycloud]`.
+    pub fn tinycloud(mut self, line: &str) -> Self {
+        self.tinycloud += &format!("{line}\n");
         self
     }
 
@@ -201,8 +209,14 @@ impl Setup {
              [http]\nport = 0\n[discovery]\n{}\n\
              [camera]\nbackend = \"{backend}\"\nreplay = \"{replay}\"\n{}\
              [tcam]\nserve_port = 0\n{}[opc]\n{}[msp1000]\nserve_port = 0\nlisten_discovery = \"off\"\n\
-             [bitscope]\nserve_port = 0\n",
-            self.storage, self.scpi, self.discovery, self.camera, self.tcam, self.opc,
+             [bitscope]\nserve_port = 0\n[tinycloud]\n{}",
+            self.storage,
+            self.scpi,
+            self.discovery,
+            self.camera,
+            self.tcam,
+            self.opc,
+            self.tinycloud,
         );
         let path = folder.join("c.toml");
         fs::write(&path, text).unwrap();
