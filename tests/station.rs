@@ -6,6 +6,8 @@ mod camera;
 mod client;
 #[path = "station/clients.rs"]
 mod clients;
+#[path = "station/cloud.rs"]
+mod cloud;
 #[path = "station/defects.rs"]
 mod defects;
 #[path = "station/discovery.rs"]
@@ -28,6 +30,9 @@ mod particle;
 mod particle_clock;
 #[path = "station/particle_faults.rs"]
 mod particle_faults;
+#[path = "station/particle_rig.rs"]
+mod particle_rig;
+// Each test program uses its own part.
 #[path = "station/scope.rs"]
 mod scope;
 #[path = "station/scope_clients.rs"]
@@ -36,6 +41,9 @@ mod scope_clients;
 mod scope_control;
 #[path = "station/scope_faults.rs"]
 mod scope_faults;
+#[allow(dead_code)]
+#[path = "tinycloud/server.rs"]
+mod server;
 #[path = "station/spectrometer.rs"]
 mod spectrometer;
 #[path = "station/spectrometer_clients.rs"]
@@ -44,6 +52,9 @@ mod spectrometer_clients;
 mod spectrometer_commands;
 #[path = "station/spectrometer_faults.rs"]
 mod spectrometer_faults;
+#[allow(dead_code)]
+#[path = "tinycloud/sshd.rs"]
+mod sshd;
 #[path = "station/start_and_stop.rs"]
 mod start_and_stop;
 #[path = "station/status.rs"]

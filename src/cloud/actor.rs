@@ -200,7 +200,7 @@ impl Actor {
         drop(uploading);
         self.show_activity(None);
         let result = match result {
-            Ok(done) => self.take_in(done),
+            Ok(done) => self.take_in(done, job.as_ref().map(Job::id)),
             Err(failure) => Err(failure),
         };
         let shutdown = self.station.shutdown.clone();
@@ -262,21 +262,33 @@ impl Actor {
     }
 
     /// Keeps what came of it, and says it in a job's terms.
-    fn take_in(&mut self, done: Done) -> Result<(), Failure> {
+    fn take_in(&mut self, done: Done, job: Option<u32>) -> Result<(), Failure> {
         let (now, utc) = (self.station.clock.now(), self.station.clock.utc());
         match done {
             Done::Batches(result) => {
                 self.batches.done(now, result.is_ok());
                 let made = result.as_ref().map_or(0, Vec::len);
                 self.station.health.add("batches_made", made as u64);
-                let last = LastBatching::new(utc, &self.options.upload, &result);
-                self.tell(|state| state.last_batch = Some(last));
+                let mut last = LastBatching::new(utc, &self.options.upload, &result);
+                last.job = job;
+                self.tell(|state| {
+                    if job.is_some() {
+                        state.commanded_batch = Some(last.clone());
+                    }
+                    state.last_batch = Some(last);
+                });
                 self.troubled(0, result.map(drop))
             }
             Done::Pass(result) => {
                 self.uploads.done(now, result.is_ok());
-                let last = LastPass::new(utc, &result);
-                self.tell(|state| state.last_pass = Some(last));
+                let mut last = LastPass::new(utc, &result);
+                last.job = job;
+                self.tell(|state| {
+                    if job.is_some() {
+                        state.commanded_pass = Some(last.clone());
+                    }
+                    state.last_pass = Some(last);
+                });
                 match result {
                     Ok(pass) => self.take_in_pass(&pass, now, utc),
                     Err(error) => self.troubled(1, Err(error)),

@@ -34,6 +34,10 @@ pub struct Report {
     pub last_batch: Option<LastBatching>,
     /// The last pass, since the start.
     pub last_pass: Option<LastPass>,
+    /// The last batches made by command, since the start; the schedule does not replace them.
+    pub commanded_batch: Option<LastBatching>,
+    /// The last pass by command, likewise.
+    pub commanded_pass: Option<LastPass>,
     /// When batches are made next, UTC.
     pub next_batch: Option<Timestamp>,
     /// When the next pass is due, UTC.
@@ -70,6 +74,8 @@ pub struct OpenBatch {
 pub struct LastBatching {
     /// When, UTC.
     pub time: Timestamp,
+    /// The job it was; `None` on schedule.
+    pub job: Option<u32>,
     /// What was made.
     pub made: Vec<MadeBatch>,
     /// Why it failed.
@@ -92,6 +98,8 @@ pub struct MadeBatch {
 pub struct LastPass {
     /// When it ended, UTC.
     pub time: Timestamp,
+    /// The job it was; `None` on schedule.
+    pub job: Option<u32>,
     /// What became of the batches it worked on, in order.
     pub batches: Vec<UploadedBatch>,
     /// Why the pass as a whole failed.
@@ -128,6 +136,8 @@ pub(super) struct State {
     pub(super) activity: Option<&'static str>,
     pub(super) last_batch: Option<LastBatching>,
     pub(super) last_pass: Option<LastPass>,
+    pub(super) commanded_batch: Option<LastBatching>,
+    pub(super) commanded_pass: Option<LastPass>,
     pub(super) next_batch: Option<Timestamp>,
     pub(super) next_upload: Option<Timestamp>,
 }
@@ -185,6 +195,8 @@ impl Report {
             rejected_batches: survey.rejected_batches,
             last_batch: state.last_batch.clone(),
             last_pass: state.last_pass.clone(),
+            commanded_batch: state.commanded_batch.clone(),
+            commanded_pass: state.commanded_pass.clone(),
             next_batch: state.next_batch,
             next_upload: state.next_upload,
         }
@@ -231,6 +243,7 @@ impl LastBatching {
         };
         LastBatching {
             time,
+            job: None,
             made: result.iter().flatten().map(made).collect(),
             error: result.as_ref().err().map(|error| failure(error).message),
         }
@@ -246,6 +259,7 @@ impl LastPass {
         };
         LastPass {
             time,
+            job: None,
             batches,
             error: result.as_ref().err().map(|error| failure(error).message),
         }

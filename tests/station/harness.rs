@@ -84,6 +84,7 @@ pub struct Setup {
     camera: String,
     tcam: String,
     opc: String,
+    tinycloud: String,
     discovery: String,
     bitscope: String,
     msp1000: String,
@@ -129,6 +130,7 @@ impl Setup {
             camera: String::new(),
             tcam: String::new(),
             opc: String::new(),
+            tinycloud: String::new(),
             discovery: "enabled = false".into(),
             bitscope: String::new(),
             msp1000: String::new(),
@@ -164,6 +166,12 @@ impl Setup {
     /// A line for `[opc]`.
     pub fn opc(mut self, line: &str) -> Self {
         self.opc += &format!("{line}\n");
+        self
+    }
+
+    /// A line for `[tinycloud]`.
+    pub fn tinycloud(mut self, line: &str) -> Self {
+        self.tinycloud += &format!("{line}\n");
         self
     }
 
@@ -225,7 +233,7 @@ impl Setup {
              [http]\nport = 0\n[discovery]\n{}\n\
              [camera]\nbackend = \"{backend}\"\nreplay = \"{replay}\"\n{}\
              [tcam]\nserve_port = 0\n{}[opc]\n{}[msp1000]\nserve_port = 0\nlisten_discovery = \"{}\"\n{}\
-             [bitscope]\nserve_port = 0\n{}",
+             [bitscope]\nserve_port = 0\n{}[tinycloud]\n{}",
             self.storage,
             self.scpi,
             self.discovery,
@@ -235,6 +243,7 @@ impl Setup {
             self.listen_discovery,
             self.msp1000,
             self.bitscope,
+            self.tinycloud,
         );
         let path = folder.join("c.toml");
         fs::write(&path, text).unwrap();

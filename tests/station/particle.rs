@@ -2,6 +2,7 @@
 
 use std::path::Path;
 use std::process::Command;
+use std::thread;
 
 use rusqlite::Connection;
 use rusqlite::types::Value as Cell;
@@ -65,7 +66,28 @@ pub fn counter(client: &mut Client, name: &str) -> u64 {
         .unwrap_or_else(|| panic!("{name}: {report}"))
 }
 
+/// They wait most of the time, so they run side by side. A thread that panics has the scenario's name, and fails the
+/// test.
 #[test]
+fn a_station_with_a_counter() {
+    let scenarios: [(&str, fn()); 5] = [
+        ("commands", every_command_answers),
+        ("settings", settings_are_checked_kept_and_reset),
+        ("rows", rows_are_as_the_older_tools_read_them),
+        (
+            "no database",
+            a_database_that_cannot_be_opened_does_not_stop_the_station,
+        ),
+        ("program", the_command_line_asks_the_running_station),
+    ];
+    thread::scope(|scope| {
+        for (name, scenario) in scenarios {
+            let thread = thread::Builder::new().name(name.into());
+            thread.spawn_scoped(scope, scenario).unwrap();
+        }
+    });
+}
+
 fn every_command_answers() {
     let station = Setup::small().opc("interval_s = 4").start();
     let mut client = station.wait_for_particles();
@@ -127,7 +149,6 @@ fn every_command_answers() {
     station.stop();
 }
 
-#[test]
 fn settings_are_checked_kept_and_reset() {
     let station = Setup::small().opc("interval_s = 20").start();
     let mut client = station.wait_for_particles();
@@ -156,7 +177,6 @@ fn settings_are_checked_kept_and_reset() {
     station.stop();
 }
 
-#[test]
 fn rows_are_as_the_older_tools_read_them() {
     let station = Setup::small()
         .opc("interval_s = 1")
@@ -233,37 +253,6 @@ fn rows_are_as_the_older_tools_read_them() {
 }
 
 #[test]
-fn readings_of_an_interval_are_added_up_whoever_asked_for_them() {
-    let station = Setup::small().opc("interval_s = 3").start();
-    let mut client = station.wait_for_particles();
-    let (mut counted, mut asked) = (0.0, 0);
-    while client
-        .json("PART:LOG:REC? 1")
-        .as_array()
-        .unwrap()
-        .is_empty()
-    {
-        counted += numbers(&client.query("PART:HIST?"))[0];
-        asked += 1;
-    }
-    let database = station.database();
-    let row = database
-        .query_row(
-            "SELECT n_frames, count_0, sampling_period, count_0 / volume_ml - bin_0 FROM Readings WHERE rdg_no = 1",
-            [],
-            |row| Ok((row.get::<_, i64>(0)?, row.get::<_, f64>(1)?, row.get::<_, f64>(2)?, row.get::<_, f64>(3)?)),
-        )
-        .unwrap();
-    let (frames, count_0, period, difference) = row;
-    assert!(frames >= 2 && frames <= asked + 1, "{frames} of {asked}");
-    // The last reading asked for may belong to the next row.
-    assert!(count_0 > counted / 2.0, "{count_0} of {counted}");
-    assert!((2.9..5.0).contains(&period), "{period}");
-    assert!(difference.abs() < 1e-9);
-    station.stop();
-}
-
-#[test]
 fn a_counter_that_is_disabled_is_absent() {
     let station = Setup::small().opc("enabled = false").start();
     let mut client = station.client();
@@ -282,7 +271,6 @@ fn a_counter_that_is_disabled_is_absent() {
     station.stop();
 }
 
-#[test]
 fn a_database_that_cannot_be_opened_does_not_stop_the_station() {
     let station = Setup::small()
         .opc("interval_s = 1")
@@ -306,7 +294,6 @@ fn a_database_that_cannot_be_opened_does_not_stop_the_station() {
     station.stop();
 }
 
-#[test]
 fn the_command_line_asks_the_running_station() {
     let station = Setup::small().opc("interval_s = 1").start();
     station.wait_for_particles();

@@ -149,6 +149,13 @@ fn two_weeks_offline_then_everything_in_order() {
         assert!(pass.outcomes.len() <= 1);
     }
     assert_eq!(station.files("pending").len(), 20);
+    // Of the disk the waiting files take what their rows take, and what is beyond the limit is in the database alone.
+    let bytes = |name: &String| {
+        let path = station.folder.path().join("pending").join(name);
+        std::fs::metadata(path).unwrap().len()
+    };
+    let taken: u64 = station.files("pending").iter().map(bytes).sum();
+    assert!(taken < 10 * (4 * 600 + 4096), "{taken} bytes");
     station.settings.api.api = api;
     finish(&station, station.uploader());
     check(&station, 14 * 24 * 4, "offline");

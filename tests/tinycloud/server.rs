@@ -322,14 +322,14 @@ impl Tinycloud {
     }
 
     fn status(&self, request: &Request, id: &str) -> Option<(u16, String)> {
-        match self.take_fault(Place::Status) {
+        let fault = self.take_fault(Place::Status);
+        match fault {
             Some(Fault::Status500) => return Some((500, String::new())),
             Some(Fault::Status404) => return Some((404, String::new())),
             Some(Fault::StatusClosed) => return None,
             Some(Fault::StatusUploading) => {
                 return Some((200, "{\"status\": \"Uploading\"}".into()));
             }
-            Some(Fault::StatusRejected) => self.reject(id),
             _ => {}
         }
         if request.authorization != format!("Bearer {KEY}") {
@@ -347,6 +347,9 @@ impl Tinycloud {
         if let Some(file) = file.filter(whole) {
             self.arrived(id, &file);
             std::fs::remove_file(&file).unwrap();
+        }
+        if fault == Some(Fault::StatusRejected) {
+            self.reject(id);
         }
         match self.state().tickets.get(id) {
             Some(ticket) => Some((200, format!("{{\"status\": \"{}\"}}", ticket.status))),

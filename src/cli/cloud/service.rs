@@ -21,26 +21,29 @@ impl Service {
     }
 
     pub(super) fn register(&mut self, pin: &str) -> Result<(), Failure> {
-        self.job(&format!("PART:UPL:REG {}", quoted(pin)))?
+        self.job(&format!("PART:UPL:REG {}", quoted(pin)))?.result()
     }
 
     pub(super) fn batch(&mut self) -> Result<LastBatching, Failure> {
-        let failed = self.job("PART:BATC")?.err();
-        let last = self.report()?.last_batch;
-        one_of(last, failed, |last| last.error.is_some())
+        let ended = self.job("PART:BATC")?;
+        let last = self.report()?.commanded_batch;
+        let last = last.filter(|last| last.job == Some(ended.job));
+        ended.report(last, |last| last.error.is_some())
     }
 
     pub(super) fn upload(&mut self) -> Result<LastPass, Failure> {
-        let failed = self.job("PART:UPL")?.err();
-        let last = self.report()?.last_pass;
+        let ended = self.job("PART:UPL")?;
+        let last = self.report()?.commanded_pass;
+        let last = last.filter(|last| last.job == Some(ended.job));
         let tells = |last: &LastPass| {
             last.error.is_some() || last.batches.iter().any(|batch| batch.error.is_some())
         };
-        one_of(last, failed, tells)
+        ended.report(last, tells)
     }
 
     pub(super) fn requeue(&mut self, reference: &str) -> Result<(), Failure> {
         self.job(&format!("PART:UPL:REQ {}", quoted(reference)))?
+            .result()
     }
 
     pub(super) fn report(&mut self) -> Result<Report, Failure> {
@@ -55,10 +58,14 @@ impl Service {
         })
     }
 
-    /// Starts an operation and waits for its end. The outer error: it did not start, or the station was lost.
-    fn job(&mut self, command: &str) -> Result<Result<(), Failure>, Failure> {
+    /// Starts an operation and waits for its end. The error: it did not start, or the station was lost.
+    fn job(&mut self, command: &str) -> Result<Ended, Failure> {
         self.ask(command)?;
         let id = self.ask("SYST:JOB:LAST?")?;
+        let job = id
+            .parse()
+            .map_err(|_| Failure::Failed(format!("the station named no job but \"{id}\"")))?;
+        let ended = |failure| Ok(Ended { job, failure });
         let mut errors = Vec::new();
         loop {
             let exchange = self
@@ -72,11 +79,11 @@ impl Service {
             let state = line.rsplit(',').nth(2).unwrap_or_default();
             match state {
                 "QUE" | "RUN" => sleep(LOOK),
-                "DONE" => return Ok(Ok(())),
+                "DONE" => return ended(None),
                 _ => {
                     let error = errors.first().map(|error| detail(error));
                     let error = error.unwrap_or_else(|| "it was ended before it was done".into());
-                    return Ok(Err(Failure::Failed(error)));
+                    return ended(Some(error));
                 }
             }
         }
@@ -96,17 +103,30 @@ impl Service {
     }
 }
 
-/// The report where it tells of the failure, or of success; else the failure alone.
-fn one_of<T>(
-    last: Option<T>,
-    failed: Option<Failure>,
-    tells: impl Fn(&T) -> bool,
-) -> Result<T, Failure> {
-    match (last, failed) {
-        (Some(last), None) => Ok(last),
-        (Some(last), Some(_)) if tells(&last) => Ok(last),
-        (_, Some(failure)) => Err(failure),
-        (None, None) => Err(Failure::Failed("the station tells nothing of it".into())),
+/// An operation that is over.
+struct Ended {
+    job: u32,
+    failure: Option<String>,
+}
+
+impl Ended {
+    fn result(self) -> Result<(), Failure> {
+        match self.failure {
+            Some(failure) => Err(Failure::Failed(failure)),
+            None => Ok(()),
+        }
+    }
+
+    /// Its report where that tells of the failure, or of success; else the failure alone.
+    fn report<T>(self, report: Option<T>, tells: impl Fn(&T) -> bool) -> Result<T, Failure> {
+        match report {
+            Some(report) if self.failure.is_none() || tells(&report) => Ok(report),
+            _ => {
+                self.result()?;
+                let text = "it was done, but another client's command has replaced its report: see outpost cloud status";
+                Err(Failure::Failed(text.into()))
+            }
+        }
     }
 }
 
