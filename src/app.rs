@@ -2,6 +2,7 @@
 
 mod endpoints;
 mod logging;
+mod notify;
 pub mod particle_sim;
 mod station;
 mod thermal;
@@ -16,6 +17,7 @@ use std::time::Duration;
 use async_signal::{Signal, Signals};
 use futures_lite::StreamExt;
 use futures_lite::future::poll_once;
+use notify::Notifier;
 use smol::{LocalExecutor, channel};
 
 use crate::base::shutdown::{Trigger, shutdown};
@@ -128,6 +130,12 @@ async fn run(loaded: Loaded, executor: Rc<LocalExecutor<'static>>) -> Result<(),
         listeners.retain(|(name, _)| *name != "tcam");
     }
     endpoints::publish(&loaded, &listeners)?;
+    let notifier = Notifier::from_environment();
+    let heartbeat = notifier.heartbeat(
+        station.clock.clone(),
+        station.services.server_health.clone(),
+    );
+    executor.spawn(heartbeat).detach();
     for (_, listener) in listeners {
         executor
             .spawn(listener.run(station.services.clone()))
@@ -138,7 +146,9 @@ async fn run(loaded: Loaded, executor: Rc<LocalExecutor<'static>>) -> Result<(),
         station.clock.timeout(OPENING, camera.opened()).await;
     }
     announce("ready")?;
+    notifier.ready("serving");
     stopping.wait().await;
+    notifier.stopping();
     tracing::info!("stopping");
     let station::Station {
         services,

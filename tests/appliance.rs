@@ -1,0 +1,4 @@
+//! Outpost on the SD card: what it tells the service manager, and what the card's settings file does.
+
+#[path = "appliance/notify.rs"]
+mod notify;
