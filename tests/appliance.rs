@@ -2,3 +2,5 @@
 
 #[path = "appliance/notify.rs"]
 mod notify;
+#[path = "appliance/setup.rs"]
+mod setup;

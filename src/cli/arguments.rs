@@ -20,6 +20,7 @@ pub(super) enum Command {
     Sim,
     Opc,
     Cloud,
+    Setup,
     Help,
 }
 
@@ -37,6 +38,8 @@ pub(super) struct Arguments {
     pub(super) config: Option<PathBuf>,
     pub(super) board: Option<String>,
     pub(super) state_dir: Option<PathBuf>,
+    /// Where `setup` finds the machine's files.
+    pub(super) root: Option<PathBuf>,
     pub(super) host: Option<String>,
     pub(super) port: Option<u16>,
     pub(super) timeout: Option<Duration>,
@@ -50,7 +53,7 @@ pub(super) struct Arguments {
     pub(super) help_about: Option<Command>,
 }
 
-const COMMANDS: [(&str, Command); 9] = [
+const COMMANDS: [(&str, Command); 10] = [
     ("serve", Command::Serve),
     ("check", Command::Check),
     ("boards", Command::Boards),
@@ -59,6 +62,7 @@ const COMMANDS: [(&str, Command); 9] = [
     ("sim", Command::Sim),
     ("opc", Command::Opc),
     ("cloud", Command::Cloud),
+    ("setup", Command::Setup),
     ("help", Command::Help),
 ];
 
@@ -76,6 +80,7 @@ impl Command {
             Command::Serve | Command::Check => &["config", "board", "state-dir"],
             Command::Query => &["host", "port", "timeout", "config", "board", "state-dir"],
             Command::Status => &["host", "port", "timeout", "config", "board", "state-dir"],
+            Command::Setup => &["root"],
             _ => &[],
         }
     }
@@ -162,6 +167,7 @@ impl Arguments {
     fn set(&mut self, name: &str, value: OsString) -> Result<(), String> {
         match name {
             "config" => self.config = Some(value.into()),
+            "root" => self.root = Some(value.into()),
             "state-dir" => self.state_dir = Some(value.into()),
             "board" => self.board = Some(text(value)?),
             "host" => self.host = Some(text(value)?),

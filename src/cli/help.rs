@@ -14,6 +14,7 @@ pub(super) fn of(command: Option<Command>) -> &'static str {
         Some(Command::Sim) => SIM,
         Some(Command::Opc) => OPC,
         Some(Command::Cloud) => CLOUD,
+        Some(Command::Setup) => SETUP,
     }
 }
 
@@ -32,6 +33,7 @@ Commands:
   sim       offer a simulated instrument to other software
   opc       test and read the particle counter (not yet available)
   cloud     batches and uploads of readings (not yet available)
+  setup     apply the outpost.toml of the SD card (the card does it at start)
   help      show the help of a command: outpost help query
 
 Flags of every command:
@@ -169,4 +171,21 @@ Batches and uploads of readings.
 Usage: outpost cloud register|batch|upload|status
 
 Not available in this version.
+";
+
+const SETUP: &str = "\
+Apply the outpost.toml of the SD card: host name, SSH, WiFi, network, settings.
+
+Usage: outpost setup [FLAGS]
+
+Flags:
+  --root DIR       find and write everything below DIR: for trials
+  -h, --help       show this text
+  -V, --version    show the version
+
+The SD card runs it at every start. It reads /boot/firmware/outpost.toml and
+writes what follows from it to /run/outpost-setup, as the system is read-only.
+What is wrong in the file is left out, the last good value stays, and
+outpost-errors.txt beside the file says where and why. Good values are kept in
+/data/setup, so that a damaged file changes nothing.
 ";

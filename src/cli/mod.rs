@@ -7,6 +7,7 @@ mod client;
 mod help;
 mod query;
 mod serve;
+mod setup;
 mod sim;
 mod status;
 mod target;
@@ -72,6 +73,7 @@ fn run(request: Request) -> Result<ExitCode, Failure> {
         Command::Boards => boards::run(&arguments),
         Command::Query => query::run(&arguments),
         Command::Status => status::run(&arguments),
+        Command::Setup => setup::run(&arguments),
         Command::Sim => sim::run(&arguments),
         Command::Help => print(help::of(arguments.help_about)).map(|()| ExitCode::SUCCESS),
         later @ (Command::Opc | Command::Cloud) => Err(Failure::Failed(format!(
