@@ -1,5 +1,7 @@
 //! Outpost on the SD card: what it tells the service manager, and what the card's settings file does.
 
+#[path = "appliance/boards.rs"]
+mod boards;
 #[path = "appliance/notify.rs"]
 mod notify;
 #[path = "appliance/setup.rs"]
