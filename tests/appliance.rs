@@ -4,5 +4,7 @@
 mod boards;
 #[path = "appliance/notify.rs"]
 mod notify;
+#[path = "appliance/recipe.rs"]
+mod recipe;
 #[path = "appliance/setup.rs"]
 mod setup;
