@@ -3,7 +3,9 @@
 mod endpoints;
 mod logging;
 mod notify;
+pub mod particle;
 pub mod particle_sim;
+mod readings;
 mod station;
 mod thermal;
 

@@ -248,7 +248,7 @@ fn check_shows_values_with_origin_wiring_and_what_is_not_there_yet() {
     has("8 GPIO14 uart0 TX thermal camera RX");
     has("config.txt needs: dtparam=uart0=on, dtparam=spi=on, dtoverlay=nospi10");
     has(
-        "Not available in this version (checked, but not started): http, discovery, opc, msp1000, bitscope",
+        "Not available in this version (checked, but not started): http, discovery, msp1000, bitscope",
     );
     has("No conflicts.");
 }

@@ -458,10 +458,7 @@ fn ports_clash_only_between_listeners_that_run_on_one_address() {
 
 #[test]
 fn sections_that_are_not_there_yet_are_named_when_enabled() {
-    assert_eq!(
-        load("").unavailable(),
-        ["http", "opc", "msp1000", "bitscope"]
-    );
+    assert_eq!(load("").unavailable(), ["http", "msp1000", "bitscope"]);
     let off = "tcam.enabled = false\nopc.enabled = false\nmsp1000.enabled = false\n\
                bitscope.enabled = false\ndiscovery.enabled = true";
     assert_eq!(load(off).unavailable(), ["http", "discovery"]);

@@ -26,7 +26,7 @@ const EDGES: &[(&str, &[&str])] = &[
     // Instruments never know each other.
     ("camera", &["base", "raw", "store"]),
     ("tcam", &["base", "bus"]),
-    ("opcn3", &["base"]),
+    ("opcn3", &["base", "store"]),
     ("usbiss", &["base", "bus"]),
     ("msp1000", &["base"]),
     ("bitscope", &["base"]),

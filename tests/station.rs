@@ -18,6 +18,12 @@ mod framing;
 mod harness;
 #[path = "station/legacy_session.rs"]
 mod legacy_session;
+#[path = "station/particle.rs"]
+mod particle;
+#[path = "station/particle_clock.rs"]
+mod particle_clock;
+#[path = "station/particle_faults.rs"]
+mod particle_faults;
 #[path = "station/start_and_stop.rs"]
 mod start_and_stop;
 #[path = "station/status.rs"]

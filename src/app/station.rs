@@ -12,6 +12,7 @@ use smol::lock::Semaphore;
 use smol::{LocalExecutor, Task};
 
 use super::AppError;
+use super::readings::{self, WallClock};
 use crate::base::clock::Clock;
 use crate::base::conditions::{Condition, Conditions};
 use crate::base::error::{Failure, Kind};
@@ -26,9 +27,11 @@ use crate::bus::gpio::StatusLed;
 use crate::camera::sim::Faults;
 use crate::camera::{self, Camera, Source};
 use crate::config::{CameraBackend, Config, Loaded};
+use crate::opcn3::{self, Particles};
 use crate::raw::Format;
 use crate::server::{CameraStart, Identity, LegacyPaths, RECORDINGS, Services, tree};
 use crate::store::RamDisk;
+use crate::store::readings::{ReadingStore, StoreHandle};
 use crate::tcam::{self, Thermal};
 
 /// Where the Raspberry Pi's firmware puts the board's serial number.
@@ -63,6 +66,10 @@ struct Common {
     ramdisk: RamDisk,
     shutdown: Shutdown,
     serial: String,
+    /// Where readings go; `None` when neither the particle counter nor the cloud is enabled.
+    readings: Option<StoreHandle>,
+    /// Civil time, and whether it can be trusted.
+    wall_clock: WallClock,
 }
 
 /// What the instruments bring.
@@ -87,12 +94,16 @@ pub(super) fn build(
     let clock = Clock::real();
     let ramdisk = open_storage(config)?;
     let health = HealthBook::new(clock.clone());
-    let [camera_health, thermal_health, server_health, store_health] = register(loaded, &health);
+    let parts = register(loaded, &health);
+    let server_health = parts.server;
+    let readings = readings::open(loaded, &clock, &parts.readings);
     let common = Common {
         conditions: Conditions::default(),
         jobs: Jobs::new(clock.clone()),
         pool: BlockingPool::new(THREADS, QUEUE, server_health.clone(), "pool_overflows"),
         serial: board_serial(loaded),
+        readings: readings.as_ref().map(ReadingStore::handle),
+        wall_clock: WallClock::new(&clock, loaded.board.is_simulated()),
         executor,
         clock,
         health,
@@ -100,9 +111,11 @@ pub(super) fn build(
         shutdown,
     };
     let mut fitted = Fitted::default();
-    let camera = start_camera(loaded, &common, camera_health, &mut fitted);
-    let thermal = start_thermal(loaded, &common, thermal_health, &mut fitted);
-    watch_storage(&common, store_health);
+    let camera = start_camera(loaded, &common, parts.camera, &mut fitted);
+    let thermal = start_thermal(loaded, &common, parts.thermal, &mut fitted);
+    let particles = start_particles(loaded, &common, parts.particles, &mut fitted);
+    watch_storage(&common, parts.store);
+    watch_readings(&common, parts.readings);
     let clock = common.clock.clone();
     let tasks = std::mem::take(&mut fitted.tasks);
     let services = Services {
@@ -115,6 +128,7 @@ pub(super) fn build(
         jobs: common.jobs,
         pool: common.pool,
         ramdisk: common.ramdisk,
+        readings: common.readings,
         shutdown: common.shutdown,
         // Archives take minutes and all the processors they can get: they must not stand before listings and downloads.
         archives: BlockingPool::new(
@@ -134,6 +148,7 @@ pub(super) fn build(
             analogue_gain: config.camera.analogue_gain,
         },
         thermal,
+        particles,
         clock_settable: !loaded.board.is_simulated(),
         paths: legacy_paths(config),
         legacy_settle: Duration::from_millis(config.scpi.legacy_settle_ms.into()),
@@ -148,18 +163,33 @@ pub(super) fn build(
             for task in tasks {
                 task.await;
             }
+            // Last: what the instruments handed over until now is committed.
+            if let Some(store) = readings {
+                smol::unblock(|| store.close()).await;
+            }
         }),
         clock,
         status_led: light_status_led(loaded),
     })
 }
 
-/// Enters every part in the health book, in the order it is shown: camera, thermal camera, server, store are given.
-fn register(loaded: &Loaded, health: &HealthBook) -> [Health; 4] {
+/// The entries of the parts in the health book.
+struct Parts {
+    camera: Health,
+    thermal: Health,
+    particles: Health,
+    server: Health,
+    store: Health,
+    readings: Health,
+}
+
+/// Enters every part in the health book, in the order it is shown.
+fn register(loaded: &Loaded, health: &HealthBook) -> Parts {
     let camera = health.register("camera", State::Disabled);
     let thermal = health.register("tcam", State::Disabled);
+    let particles = health.register("opc", State::Disabled);
     let unavailable = loaded.unavailable();
-    for section in ["opc", "msp1000", "bitscope", "tinycloud"] {
+    for section in ["msp1000", "bitscope", "tinycloud"] {
         let state = match unavailable.contains(&section) {
             true => State::Unavailable,
             false => State::Disabled,
@@ -175,12 +205,14 @@ fn register(loaded: &Loaded, health: &HealthBook) -> [Health; 4] {
     ] {
         server.add(counter, 0);
     }
-    [
+    Parts {
         camera,
         thermal,
+        particles,
         server,
-        health.register("store", State::Ready),
-    ]
+        store: health.register("store", State::Ready),
+        readings: health.register("readings", State::Disabled),
+    }
 }
 
 fn start_camera(
@@ -236,6 +268,34 @@ fn start_thermal(
     let (thermal, run) = Thermal::new(setup.options, parts);
     fitted.tasks.push(common.executor.spawn(run));
     Some(thermal)
+}
+
+fn start_particles(
+    loaded: &Loaded,
+    common: &Common,
+    health: Health,
+    fitted: &mut Fitted,
+) -> Option<Particles> {
+    let setup = super::particle::set_up(loaded, &common.clock)?;
+    let trace = Trace::new(common.clock.clone());
+    fitted.traces.push(("opc", trace.clone()));
+    fitted.options.push("particles");
+    fitted
+        .faults
+        .extend(setup.faults.map(|faults| ("opc", faults)));
+    let wall_clock = common.wall_clock.clone();
+    let parts = opcn3::Station {
+        clock: common.clock.clone(),
+        wall_clock: Rc::new(move || wall_clock.state()),
+        conditions: common.conditions.clone(),
+        health,
+        trace,
+        store: common.readings.clone(),
+        shutdown: common.shutdown.clone(),
+    };
+    let (particles, run) = Particles::new(setup.options, parts);
+    fitted.tasks.push(common.executor.spawn(run));
+    Some(particles)
 }
 
 fn open_storage(config: &Config) -> Result<RamDisk, AppError> {
@@ -336,6 +396,19 @@ fn watch_storage(common: &Common, health: Health) {
         }
     };
     common.executor.spawn(watch).detach();
+}
+
+fn watch_readings(common: &Common, health: Health) {
+    if let Some(store) = common.readings.clone() {
+        readings::watch(
+            &common.executor,
+            &common.clock,
+            &common.conditions,
+            &common.wall_clock,
+            health,
+            store,
+        );
+    }
 }
 
 fn light_status_led(loaded: &Loaded) -> Option<StatusLed> {

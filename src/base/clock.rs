@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use smol::channel;
 
 /// The source of both times: monotonic ([`Clock::now`]) and civil ([`Clock::utc`]).
@@ -29,6 +29,8 @@ struct Manual {
     origin: Instant,
     utc_origin: Timestamp,
     elapsed_ns: AtomicU64,
+    /// How far civil time was stepped, seconds.
+    stepped_s: AtomicI64,
     sleepers: Mutex<Vec<Sleeper>>,
 }
 
@@ -50,6 +52,7 @@ impl Clock {
             origin: Instant::now(),
             utc_origin: utc,
             elapsed_ns: AtomicU64::new(0),
+            stepped_s: AtomicI64::new(0),
             sleepers: Mutex::new(Vec::new()),
         });
         (Self(Source::Manual(inner.clone())), ManualClock(inner))
@@ -67,7 +70,7 @@ impl Clock {
     pub fn utc(&self) -> Timestamp {
         match &self.0 {
             Source::Real => Timestamp::now(),
-            Source::Manual(manual) => manual.utc_origin + manual.elapsed(),
+            Source::Manual(manual) => manual.utc(),
         }
     }
 
@@ -114,9 +117,64 @@ impl ManualClock {
             asleep
         });
     }
+
+    /// Steps civil time by whole seconds, as a time server does; monotonic time goes on as it was.
+    pub fn step_utc(&self, by_s: i64) {
+        self.0.stepped_s.fetch_add(by_s, Ordering::SeqCst);
+    }
+}
+
+/// Notices that civil time was stepped, by comparing it with monotonic time.
+#[derive(Debug, Clone, Copy)]
+pub struct StepWatch {
+    utc: Timestamp,
+    now: Instant,
+}
+
+impl StepWatch {
+    /// Slewing and leap seconds stay below this.
+    const SLACK_S: i64 = 2;
+
+    /// Watches from now on.
+    pub fn new(clock: &Clock) -> Self {
+        Self {
+            utc: clock.utc(),
+            now: clock.now(),
+        }
+    }
+
+    /// By how many seconds civil time was stepped since the last call, forward counting positive; `None` for less than 2 s.
+    pub fn step_s(&mut self, clock: &Clock) -> Option<i64> {
+        let seen = Self::new(clock);
+        let civil = seen.utc.duration_since(self.utc);
+        let elapsed =
+            SignedDuration::try_from(seen.now.saturating_duration_since(self.now)).ok()?;
+        let step_s = (civil - elapsed).as_secs();
+        // Small differences add up until they are a step.
+        if step_s.abs() <= Self::SLACK_S {
+            return None;
+        }
+        *self = seen;
+        Some(step_s)
+    }
+}
+
+impl ManualClock {
+    /// Time from now to the earliest instant that somebody waits for; `None` while nobody waits.
+    pub fn until_due(&self) -> Option<Duration> {
+        let mut sleepers = self.0.lock();
+        sleepers.retain(|sleeper| !sleeper.wake.is_closed());
+        let due = sleepers.iter().map(|sleeper| sleeper.due).min()?;
+        Some(due.saturating_duration_since(self.0.now()))
+    }
 }
 
 impl Manual {
+    fn utc(&self) -> Timestamp {
+        let stepped = SignedDuration::from_secs(self.stepped_s.load(Ordering::SeqCst));
+        self.utc_origin + self.elapsed() + stepped
+    }
+
     fn elapsed(&self) -> Duration {
         Duration::from_nanos(self.elapsed_ns.load(Ordering::SeqCst))
     }
@@ -156,10 +214,28 @@ mod tests {
         assert!(smol::block_on(futures_lite::future::poll_once(&mut nap)).is_none());
         hand.advance(Duration::from_secs(9));
         assert!(smol::block_on(futures_lite::future::poll_once(&mut nap)).is_none());
+        assert_eq!(hand.until_due(), Some(Duration::from_secs(1)));
         hand.advance(Duration::from_secs(1));
         smol::block_on(nap);
+        assert_eq!(hand.until_due(), None);
         assert_eq!(clock.now() - before, Duration::from_secs(10));
         assert_eq!(clock.utc().to_string(), "2026-11-20T08:00:10Z");
+    }
+
+    #[test]
+    fn a_step_of_civil_time_is_seen_once_and_monotonic_time_goes_on() {
+        let (clock, hand) = Clock::manual(Timestamp::UNIX_EPOCH);
+        let mut watch = StepWatch::new(&clock);
+        hand.advance(Duration::from_secs(3600));
+        assert_eq!(watch.step_s(&clock), None);
+        hand.step_utc(1_000_000);
+        hand.advance(Duration::from_secs(1));
+        assert_eq!(watch.step_s(&clock), Some(1_000_000));
+        assert_eq!(watch.step_s(&clock), None);
+        hand.step_utc(-2);
+        assert_eq!(watch.step_s(&clock), None);
+        hand.step_utc(-2);
+        assert_eq!(watch.step_s(&clock), Some(-4));
     }
 
     #[test]

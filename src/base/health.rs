@@ -137,6 +137,11 @@ impl Health {
         *self.inner.borrow_mut().counters.entry(counter).or_default() += n;
     }
 
+    /// Sets a counter that somebody else keeps.
+    pub fn put(&self, counter: &'static str, n: u64) {
+        self.inner.borrow_mut().counters.insert(counter, n);
+    }
+
     /// Value of a counter.
     pub fn counter(&self, counter: &str) -> u64 {
         let inner = self.inner.borrow();

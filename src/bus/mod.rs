@@ -6,8 +6,10 @@
 //! | [`pty`] | simulated serial devices: pseudo-terminals that drivers open by path |
 //! | [`spi`] | SPI devices: spidev, or one simulated in memory |
 //! | [`gpio`] | output lines |
+//! | [`time`] | what the kernel knows of the time |
 
 pub mod gpio;
 pub mod pty;
 pub mod serial;
 pub mod spi;
+pub mod time;

@@ -258,6 +258,31 @@ impl Write for NativeSerial {
     }
 }
 
+/// Where Linux lists terminals and the devices behind them.
+pub const TTY_CLASS: &str = "/sys/class/tty";
+
+/// Serial ports of USB devices with this vendor and product id, in the order of their names. `class` is [`TTY_CLASS`].
+pub fn usb_ports(class: &Path, vendor: u16, product: u16) -> Vec<PathBuf> {
+    let mut ports: Vec<PathBuf> = std::fs::read_dir(class)
+        .into_iter()
+        .flatten()
+        .flatten()
+        .filter(|entry| {
+            // `device` is the interface; the USB device that it belongs to is the folder above.
+            let device = entry.path().join("device/..");
+            let id = |name| std::fs::read_to_string(device.join(name)).ok();
+            let is = |name, wanted| {
+                let id = id(name).and_then(|text| u16::from_str_radix(text.trim(), 16).ok());
+                id == Some(wanted)
+            };
+            is("idVendor", vendor) && is("idProduct", product)
+        })
+        .map(|entry| Path::new("/dev").join(entry.file_name()))
+        .collect();
+    ports.sort();
+    ports
+}
+
 /// tokio-serial's defaults are 8N1, no flow control, exclusive: TIOCEXCL and a lock on the file.
 fn settings(path: &Path, baud: u32) -> SerialPortBuilder {
     tokio_serial::new(path.to_string_lossy(), baud)

@@ -26,14 +26,7 @@ pub use settings::*;
 pub const SYSTEM_CONFIG: &str = "/etc/outpost/outpost.toml";
 
 /// Sections whose instrument or service this version does not have yet.
-const NOT_BUILT: [&str; 6] = [
-    "http",
-    "discovery",
-    "opc",
-    "msp1000",
-    "bitscope",
-    "tinycloud",
-];
+const NOT_BUILT: [&str; 5] = ["http", "discovery", "msp1000", "bitscope", "tinycloud"];
 
 /// Where settings come from.
 #[derive(Debug, Clone)]

@@ -2,8 +2,10 @@
 
 use crate::base::error::{Failure, Kind};
 use crate::camera::CameraError;
+use crate::opcn3::ParticleError;
 use crate::scpi::Error;
 use crate::store::StoreError;
+use crate::store::readings::ReadingsError;
 use crate::tcam::TcamError;
 
 /// The number of a kind.
@@ -50,6 +52,18 @@ impl From<CameraError> for Error {
 impl From<TcamError> for Error {
     fn from(error: TcamError) -> Self {
         Failure::from(error).into()
+    }
+}
+
+impl From<ParticleError> for Error {
+    fn from(error: ParticleError) -> Self {
+        Failure::from(error).into()
+    }
+}
+
+impl From<ReadingsError> for Error {
+    fn from(error: ReadingsError) -> Self {
+        Failure::from_error(error.kind(), &error).into()
     }
 }
 

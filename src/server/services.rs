@@ -18,8 +18,10 @@ use crate::base::pool::BlockingPool;
 use crate::base::shutdown::{Shutdown, Trigger};
 use crate::base::trace::Trace;
 use crate::camera::Camera;
+use crate::opcn3::Particles;
 use crate::scpi::Tree;
 use crate::store::RamDisk;
+use crate::store::readings::StoreHandle;
 use crate::tcam::Thermal;
 
 /// Thermal recordings made at a time.
@@ -75,8 +77,12 @@ pub struct Services {
     pub camera_start: CameraStart,
     /// The thermal camera; `None` when disabled.
     pub thermal: Option<Thermal>,
+    /// The particle counter; `None` when disabled.
+    pub particles: Option<Particles>,
     /// Pictures and archives.
     pub ramdisk: RamDisk,
+    /// Readings in the database; `None` when neither the particle counter nor the cloud is enabled.
+    pub readings: Option<StoreHandle>,
     /// `*IDN?`
     pub identity: Identity,
     /// `SYSTem:BOARd?`, as JSON text.

@@ -37,7 +37,7 @@ use self::proto::command::{CciRead, CciWrite, SetConfig, SetTime};
 use self::proto::response::{CciReg, Config, Status};
 use self::proto::{CciCommand, Command, GainMode, Response, SetWifi, SpotArea, Wifi};
 pub use self::report::{ImageReport, StatusReport};
-pub use self::settings::Settings;
+pub use self::settings::{ClientTime, Settings};
 use crate::base::clock::Clock;
 use crate::base::conditions::Conditions;
 use crate::base::health::{Health, State};

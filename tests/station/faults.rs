@@ -149,7 +149,7 @@ fn only_what_is_simulated_takes_faults() {
     let mut client = simulated.client();
     assert_eq!(client.refused("SIM:FAUL camera,no-such-fault"), -224);
     assert_eq!(client.refused("SIM:FAUL kettle,hang"), -224);
-    assert_eq!(client.refused("SIM:FAUL opc,hang"), -241);
+    assert_eq!(client.refused("SIM:FAUL bitscope,hang"), -241);
     assert_eq!(client.refused("SIM:FAUL camera,hang,-1"), -222);
     assert_eq!(client.refused("SIM:FAUL camera"), -109);
     simulated.stop();
@@ -178,7 +178,7 @@ fn exchanges_with_the_camera_can_be_traced() {
     let entries = trace.as_array().unwrap();
     assert!(entries.len() > 12, "{trace}");
     assert!(trace.to_string().contains("10000 us"), "{trace}");
-    assert_eq!(client.refused("SYST:TRAC? opc"), -241);
+    assert_eq!(client.refused("SYST:TRAC? bitscope"), -241);
     station.stop();
 }
 

@@ -83,6 +83,7 @@ pub struct Setup {
     scpi: String,
     camera: String,
     tcam: String,
+    opc: String,
     ports: [u16; 2],
 }
 
@@ -123,6 +124,7 @@ impl Setup {
             scpi: String::new(),
             camera: String::new(),
             tcam: String::new(),
+            opc: String::new(),
             ports: [0, 0],
         }
     }
@@ -148,6 +150,12 @@ impl Setup {
     /// A line for `[tcam]`.
     pub fn tcam(mut self, line: &str) -> Self {
         self.tcam += &format!("{line}\n");
+        self
+    }
+
+    /// A line for `[opc]`.
+    pub fn opc(mut self, line: &str) -> Self {
+        self.opc += &format!("{line}\n");
         self
     }
 
@@ -184,9 +192,9 @@ impl Setup {
              [scpi]\nbind = \"127.0.0.1\"\nport = {port}\nlegacy_port = {legacy_port}\n{}\
              [http]\nport = 0\n[discovery]\nenabled = false\n\
              [camera]\nbackend = \"{backend}\"\nreplay = \"{replay}\"\n{}\
-             [tcam]\nserve_port = 0\n{}[msp1000]\nserve_port = 0\nlisten_discovery = \"off\"\n\
+             [tcam]\nserve_port = 0\n{}[opc]\n{}[msp1000]\nserve_port = 0\nlisten_discovery = \"off\"\n\
              [bitscope]\nserve_port = 0\n",
-            self.storage, self.scpi, self.camera, self.tcam,
+            self.storage, self.scpi, self.camera, self.tcam, self.opc,
         );
         let path = folder.join("c.toml");
         fs::write(&path, text).unwrap();

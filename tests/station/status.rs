@@ -332,7 +332,7 @@ fn self_test_and_options() {
     let mut client = station.client();
     client.command("CAM:CONF:SS 777");
     assert_eq!(client.query("*TST?"), "0");
-    assert_eq!(client.query("*OPT?"), "camera,thermal");
+    assert_eq!(client.query("*OPT?"), "camera,thermal,particles");
     assert_eq!(client.query("CAM:CONF:SS?"), "777");
     let identity = client.query("*IDN?");
     assert_eq!(identity.split(',').count(), 4);

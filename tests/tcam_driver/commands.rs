@@ -11,6 +11,7 @@ use outpost::tcam::proto::{CciCommand, Command, GainMode, SetWifi, SpotArea};
 use outpost::tcam::{Interest, LinkKind, TcamError};
 
 use super::rig::{self, ack, info, run, run_ready, status};
+use super::trouble::try_again;
 
 /// Request and answer of every call of the vendor's python driver, as recorded.
 fn session() -> BTreeMap<String, (String, Option<String>)> {
@@ -435,5 +436,44 @@ fn reset_goes_back_to_the_configuration() {
         let spot = rig.camera.acknowledge("set_spotmeter").await;
         assert_eq!(spot, Command::SetSpotmeter(SpotArea::CENTER));
         set.await;
+    });
+}
+
+#[test]
+fn a_station_whose_clock_is_set_sets_the_cameras() {
+    run_ready(LinkKind::Hardware, |mut rig| async move {
+        rig.hand.step_utc(86_400);
+        rig.pass(10_000);
+        let look = rig.camera.command().await;
+        // The look was due at the same time; what follows it is the time.
+        assert_eq!(look, Command::GetStatus);
+        rig.camera.say(&status("8:09:20.5", "11/20/26")).await;
+        match rig.camera.acknowledge("set_time").await {
+            Command::SetTime(time) => assert_eq!((time.day, time.sec), (21, 20)),
+            other => panic!("{other:?}"),
+        }
+        // A client's own time is no business of the station's clock, and stays what it was after a restart.
+        let thermal = rig.thermal.clone();
+        let east = SetTime {
+            sec: 20,
+            min: 9,
+            hour: 9,
+            dow: 7,
+            day: 21,
+            mon: 11,
+            year: 56,
+        };
+        let set = rig.spawn(async move { thermal.set_time(east).await.unwrap() });
+        rig.camera.acknowledge("set_time").await;
+        set.await;
+        rig.hand.step_utc(1800);
+        rig.settle().await;
+        rig.replug();
+        try_again(&rig).await;
+        let seen = rig.camera.set_up().await;
+        match &seen[1] {
+            Command::SetTime(time) => assert_eq!((time.hour, time.min), (9, 9)),
+            other => panic!("{other:?}"),
+        }
     });
 }

@@ -10,7 +10,7 @@ use outpost::tcam::{Interest, LinkKind, TcamError};
 use super::rig::{Rig, ack, image, info, run, run_ready, status};
 
 /// Waits for the failure, then for the next try.
-async fn try_again(rig: &Rig) {
+pub async fn try_again(rig: &Rig) {
     rig.until(|rig| matches!(rig.health.state(), State::Failed { .. }))
         .await;
     let answer = rig.thermal.get_status().await;

@@ -88,6 +88,15 @@ where
         }
     }
 
+    /// A counter that was switched on a moment ago and to which nobody has sent anything: needs no silence first.
+    pub fn fresh(spi: S) -> Self {
+        Self {
+            spi,
+            handshake: Handshake::new(&Command::CheckStatus),
+            unsettled: false,
+        }
+    }
+
     /// Makes `command` the next. One that is not done is given up, which costs 2.5 s of silence, as does one that
     /// failed.
     pub fn start(&mut self, command: &Command) {

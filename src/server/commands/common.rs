@@ -107,6 +107,9 @@ fn reset<'a>(context: &'a mut Context, _: &'a Args<'_>) -> Waiting<'a> {
         for job in services.jobs.unfinished() {
             job.over().await;
         }
+        if let Some(particles) = &services.particles {
+            particles.reset();
+        }
         match &services.thermal {
             Some(thermal) => Ok(thermal.reset().await?),
             None => Ok(()),

@@ -6,6 +6,7 @@
 mod camera;
 mod common;
 mod files;
+mod particle;
 mod status;
 mod system;
 mod thermal;
@@ -33,7 +34,7 @@ pub type Waiting<'a> = Pin<Box<dyn Future<Output = Result<(), Error>> + 'a>>;
 /// A row of the table.
 pub(super) type Row = Command<Handler>;
 
-const TABLES: [&[Row]; 8] = {
+const TABLES: [&[Row]; 9] = {
     let [measuring, setting, network] = thermal::TABLES;
     [
         common::ROWS,
@@ -44,6 +45,7 @@ const TABLES: [&[Row]; 8] = {
         measuring,
         setting,
         network,
+        particle::ROWS,
     ]
 };
 

@@ -17,6 +17,7 @@ pub(crate) const PARTS: &[&str] = &[
     "tinycloud",
     "server",
     "store",
+    "readings",
 ];
 const PART: Kind = Kind::Choice(PARTS);
 const JOB: &[Param] = &[Param::new(

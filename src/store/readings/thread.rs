@@ -53,6 +53,8 @@ pub struct StoreStatus {
     pub failures: u64,
     /// Damaged files moved aside.
     pub moved_aside: u64,
+    /// When the next attempt comes, after one that failed.
+    pub retry_at: Option<Instant>,
 }
 
 /// The running store. Dropping it stops taking readings; [`ReadingStore::close`] also waits for the last commit.
@@ -114,6 +116,7 @@ impl ReadingStore {
             waiting: 0,
             failures: 0,
             moved_aside: 0,
+            retry_at: None,
         }));
         let path = settings.path.clone();
         let worker = Worker {
@@ -354,7 +357,11 @@ impl Worker {
             }
             self.backoff.reset();
             self.retry_at = None;
-            self.lock().state = StoreState::Ready;
+            {
+                let mut status = self.lock();
+                status.state = StoreState::Ready;
+                status.retry_at = None;
+            }
             if self.inbox.is_empty() {
                 return;
             }
@@ -394,6 +401,7 @@ impl Worker {
         let mut status = self.lock();
         status.failures += 1;
         status.waiting = waiting;
+        status.retry_at = self.retry_at;
         status.state = StoreState::Stalled(failure);
     }
 

@@ -6,16 +6,16 @@ use jiff::Timestamp;
 use jiff::civil::{Date, DateTime};
 use jiff::tz::TimeZone;
 
+use crate::base::clock::Clock;
 use crate::tcam::proto::Metadata;
 use crate::tcam::proto::command::SetTime;
+use crate::tcam::settings::ClientTime;
 
 /// How far a clock that nobody set may fall behind before that means a restart.
 const SLACK: Duration = Duration::from_secs(5);
 
-/// `set_time` for this instant, `ahead_s` seconds on.
-pub(super) fn set_time(now: Timestamp, ahead_s: i64) -> SetTime {
-    let shifted = now.as_second().saturating_add(ahead_s);
-    let time = Timestamp::from_second(shifted).unwrap_or(now);
+/// `set_time` for this instant.
+pub(super) fn set_time(time: Timestamp) -> SetTime {
     let civil = TimeZone::UTC.to_datetime(time);
     let part = |value: i8| u8::try_from(value).unwrap_or(0);
     SetTime {
@@ -29,8 +29,18 @@ pub(super) fn set_time(now: Timestamp, ahead_s: i64) -> SetTime {
     }
 }
 
-/// How far a client's time is ahead of `now`; `None` for one that no calendar has.
-pub(super) fn ahead_s(time: &SetTime, now: Timestamp) -> Option<i64> {
+/// What the camera's clock is to show: a client's time gone on, or the station's.
+pub(super) fn shown(client: Option<ClientTime>, clock: &Clock) -> Timestamp {
+    let client = client.and_then(|client| {
+        let elapsed = clock.now().saturating_duration_since(client.at);
+        let elapsed_s = i64::try_from(elapsed.as_secs()).ok()?;
+        Timestamp::from_second(client.civil_s.checked_add(elapsed_s)?).ok()
+    });
+    client.unwrap_or_else(|| clock.utc())
+}
+
+/// A client's time; `None` for one that no calendar has.
+pub(super) fn client_time(time: &SetTime, at: Instant) -> Option<ClientTime> {
     let part = |value: u8| i8::try_from(value).ok();
     let year = i16::from(time.year) + 1970;
     let civil = DateTime::new(
@@ -42,7 +52,8 @@ pub(super) fn ahead_s(time: &SetTime, now: Timestamp) -> Option<i64> {
         part(time.sec)?,
         0,
     );
-    Some(seconds(civil.ok()?)? - now.as_second())
+    let civil_s = seconds(civil.ok()?)?;
+    Some(ClientTime { civil_s, at })
 }
 
 /// The camera's clock as last seen.
@@ -98,16 +109,21 @@ mod tests {
     #[test]
     fn time_is_told_as_the_camera_wants_it() {
         // A Friday: Sunday is 1.
-        let time = set_time(at("2026-11-20T08:09:10Z"), 0);
+        let time = set_time(at("2026-11-20T08:09:10Z"));
         let fields = [
             time.sec, time.min, time.hour, time.dow, time.day, time.mon, time.year,
         ];
         assert_eq!(fields, [10, 9, 8, 6, 20, 11, 56]);
-        let east = set_time(at("2026-11-20T23:30:00Z"), 3600);
-        assert_eq!((east.hour, east.day, east.dow), (0, 21, 7));
-        assert_eq!(ahead_s(&east, at("2026-11-20T23:30:00Z")), Some(3600));
+        let (clock, hand) = Clock::manual(at("2026-11-20T22:30:00Z"));
+        let east = set_time(at("2026-11-20T23:30:00Z"));
+        let client = client_time(&east, clock.now());
+        hand.advance(Duration::from_secs(1800));
+        hand.step_utc(100_000);
+        let later = set_time(shown(client, &clock));
+        assert_eq!((later.hour, later.min, later.day, later.dow), (0, 0, 21, 7));
         let nonsense = SetTime { mon: 13, ..east };
-        assert_eq!(ahead_s(&nonsense, at("2026-11-20T23:30:00Z")), None);
+        assert_eq!(client_time(&nonsense, clock.now()), None);
+        assert_eq!(shown(None, &clock), clock.utc());
     }
 
     #[test]

@@ -9,6 +9,7 @@ use smol::channel::Receiver;
 
 use super::clockwork::{self, Watch};
 use super::exchange::Trouble;
+use crate::base::clock::StepWatch;
 use crate::base::conditions::{Condition, Raised};
 use crate::tcam::driver::{Event, Link};
 use crate::tcam::image::Image;
@@ -42,6 +43,7 @@ pub(super) struct Shift<'a> {
     signs: Option<String>,
     look_at: Instant,
     watch: Watch,
+    steps: StepWatch,
     uptime_ms: Option<u32>,
     /// The camera was found to have started anew.
     restarted: bool,
@@ -87,6 +89,7 @@ impl<'a> Shift<'a> {
             signs: None,
             look_at: now,
             watch: Watch::default(),
+            steps: StepWatch::new(&shared.clock),
             uptime_ms: None,
             restarted: false,
             fatal: None,
@@ -124,6 +127,7 @@ impl<'a> Shift<'a> {
                 tracing::warn!("the thermal camera was restarted: its settings are applied again");
                 self.resync().await?;
             }
+            self.follow_time().await?;
             self.follow_interest().await?;
             match self.wake().await {
                 Wake::Event(event) => self.absorb(event?)?,
@@ -178,6 +182,25 @@ impl<'a> Shift<'a> {
             due = due.min(single.due);
         }
         due
+    }
+
+    /// Sets the camera's clock again when the station's own was set, as a Pi's is once it reaches a time server. A
+    /// time that a client set stays as it is.
+    async fn follow_time(&mut self) -> Result<(), Trouble> {
+        let Some(step_s) = self.steps.step_s(&self.shared.clock) else {
+            return Ok(());
+        };
+        if self.shared.settings.borrow().client_time.is_some() {
+            return Ok(());
+        }
+        tracing::info!(
+            step_s,
+            "the station's clock was set: so is the thermal camera's"
+        );
+        match self.set_time().await {
+            Ok(()) => Ok(()),
+            Err(trouble) => self.recover(trouble).await,
+        }
     }
 
     /// Makes the camera stream while anybody subscribes, and take an image when somebody waits for one otherwise.
@@ -343,12 +366,18 @@ impl<'a> Shift<'a> {
         self.shared.status.replace(Some(status));
     }
 
-    /// Tells the camera time, settings and, if given, the spot area.
-    async fn apply(&mut self, spot: Option<SpotArea>) -> Result<(), Trouble> {
-        let settings = self.shared.settings.borrow().clone();
-        let time = clockwork::set_time(self.shared.clock.utc(), settings.clock_ahead_s);
+    async fn set_time(&mut self) -> Result<(), Trouble> {
+        let client = self.shared.settings.borrow().client_time;
+        let time = clockwork::set_time(clockwork::shown(client, &self.shared.clock));
         tolerate(self.exchange(&Command::SetTime(time)).await)?;
         self.watch.forget();
+        Ok(())
+    }
+
+    /// Tells the camera time, settings and, if given, the spot area.
+    async fn apply(&mut self, spot: Option<SpotArea>) -> Result<(), Trouble> {
+        self.set_time().await?;
+        let settings = self.shared.settings.borrow().clone();
         let config = SetConfig {
             agc_enabled: Some(settings.config.agc_enabled),
             emissivity: Some(settings.config.emissivity),
@@ -373,8 +402,7 @@ impl<'a> Shift<'a> {
             }
             Command::SetSpotmeter(area) => settings.spot = Some(*area),
             Command::SetTime(time) => {
-                let now = self.shared.clock.utc();
-                settings.clock_ahead_s = clockwork::ahead_s(time, now).unwrap_or(0);
+                settings.client_time = clockwork::client_time(time, self.shared.clock.now());
                 self.watch.forget();
             }
             _ => {}
