@@ -8,3 +8,5 @@ mod notify;
 mod recipe;
 #[path = "appliance/setup.rs"]
 mod setup;
+#[path = "appliance/support.rs"]
+mod support;

@@ -21,6 +21,7 @@ pub(super) enum Command {
     Opc,
     Cloud,
     Setup,
+    Support,
     Help,
 }
 
@@ -43,7 +44,7 @@ pub(super) struct Arguments {
     pub(super) host: Option<String>,
     pub(super) port: Option<u16>,
     pub(super) timeout: Option<Duration>,
-    /// The SCPI messages of `query`.
+    /// The SCPI messages of `query`, the file of `support`.
     pub(super) words: Vec<String>,
     pub(super) help: bool,
     pub(super) version: bool,
@@ -53,7 +54,7 @@ pub(super) struct Arguments {
     pub(super) help_about: Option<Command>,
 }
 
-const COMMANDS: [(&str, Command); 10] = [
+const COMMANDS: [(&str, Command); 11] = [
     ("serve", Command::Serve),
     ("check", Command::Check),
     ("boards", Command::Boards),
@@ -63,6 +64,7 @@ const COMMANDS: [(&str, Command); 10] = [
     ("opc", Command::Opc),
     ("cloud", Command::Cloud),
     ("setup", Command::Setup),
+    ("support", Command::Support),
     ("help", Command::Help),
 ];
 
@@ -81,6 +83,7 @@ impl Command {
             Command::Query => &["host", "port", "timeout", "config", "board", "state-dir"],
             Command::Status => &["host", "port", "timeout", "config", "board", "state-dir"],
             Command::Setup => &["root"],
+            Command::Support => &["host", "port", "timeout", "config", "board", "state-dir"],
             _ => &[],
         }
     }
@@ -182,6 +185,7 @@ impl Arguments {
         match *command {
             None => *command = Some(Command::named(&word)?),
             Some(Command::Query) => self.words.push(word),
+            Some(Command::Support) if self.words.is_empty() => self.words.push(word),
             Some(Command::Help) if self.help_about.is_none() => {
                 self.help_about = Some(Command::named(&word)?);
             }

@@ -10,6 +10,7 @@ mod serve;
 mod setup;
 mod sim;
 mod status;
+mod support;
 mod target;
 
 use std::ffi::OsString;
@@ -73,6 +74,7 @@ fn run(request: Request) -> Result<ExitCode, Failure> {
         Command::Boards => boards::run(&arguments),
         Command::Query => query::run(&arguments),
         Command::Status => status::run(&arguments),
+        Command::Support => support::run(&arguments),
         Command::Setup => setup::run(&arguments),
         Command::Sim => sim::run(&arguments),
         Command::Help => print(help::of(arguments.help_about)).map(|()| ExitCode::SUCCESS),
