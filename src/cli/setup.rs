@@ -10,7 +10,7 @@ mod outputs;
 
 use std::fs::{self, File};
 use std::io::{self, Read, Write};
-use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, Stdio};
 
@@ -222,7 +222,20 @@ fn write_outputs(places: &Places, card: &Card) -> Result<(), Failure> {
         }
         .map_err(|error| failed(&path, error))?;
     }
+    if places.is_machine {
+        share_shadow(places);
+    }
     Ok(())
+}
+
+/// Gives the password file the group of the image's own, whose members check passwords.
+fn share_shadow(places: &Places) {
+    let path = places.out.join("shadow");
+    if let (true, Ok(own)) = (path.exists(), fs::metadata(&places.shadow))
+        && let Err(error) = std::os::unix::fs::chown(&path, None, Some(own.gid()))
+    {
+        complain(&format!("{} keeps its group: {error}", path.display()));
+    }
 }
 
 fn remove(path: &Path) -> io::Result<()> {
@@ -237,8 +250,10 @@ fn tell(places: &Places, problems: &[Problem]) {
     let mut text = String::from(
         "Not everything in outpost.toml could be used. What is named here was left out, the last good value stays:\n\n",
     );
+    let journal = std::env::var_os("JOURNAL_STREAM").is_some();
+    let priority = if journal { "<3>" } else { "" };
     for problem in problems {
-        complain(&format!("<3>{problem}"));
+        complain(&format!("{priority}{problem}"));
         text += &format!("{problem}\n");
     }
     text +=

@@ -38,8 +38,6 @@ fn the_disk_has_one_id_everywhere() {
     ] {
         assert!(read(part).contains(id), "{part}");
     }
-    let fsck = format!(r"systemd-fsck@dev-disk-by\x2dpartuuid-{id}\x2d03.service");
-    assert!(read("systemd/appliance/outpost-grow.service").contains(&fsck));
 }
 
 /// The firmware reads the command line up to the first line end.
