@@ -10,6 +10,7 @@ mod hq_camera;
 mod hq_camera;
 mod instruments;
 mod logging;
+mod notify;
 pub mod particle;
 pub mod particle_sim;
 mod readings;
@@ -28,6 +29,7 @@ use std::time::Duration;
 use async_signal::{Signal, Signals};
 use futures_lite::StreamExt;
 use futures_lite::future::poll_once;
+use notify::Notifier;
 use smol::{LocalExecutor, Task, channel};
 
 use crate::base::health::State;
@@ -172,6 +174,12 @@ async fn run(loaded: Loaded, executor: Rc<LocalExecutor<'static>>) -> Result<(),
         let serving = port.run(station.services.clone());
         executor.spawn(serving).detach();
     }
+    let notifier = Notifier::from_environment();
+    let heartbeat = notifier.heartbeat(
+        station.clock.clone(),
+        station.services.server_health.clone(),
+    );
+    executor.spawn(heartbeat).detach();
     for (_, listener) in listeners {
         executor
             .spawn(listener.run(station.services.clone()))
@@ -183,7 +191,9 @@ async fn run(loaded: Loaded, executor: Rc<LocalExecutor<'static>>) -> Result<(),
     }
     announce("ready")?;
     let announced = announce_services(&loaded, &bound, &station, stopping.clone());
+    notifier.ready("serving");
     stopping.wait().await;
+    notifier.stopping();
     tracing::info!("stopping");
     let station::Station {
         services,

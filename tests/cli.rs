@@ -9,8 +9,8 @@ use std::thread::{self, JoinHandle};
 
 use rustix::net::{AddressFamily, SocketType};
 
-const COMMANDS: [&str; 8] = [
-    "serve", "check", "boards", "query", "status", "sim", "opc", "cloud",
+const COMMANDS: [&str; 10] = [
+    "serve", "check", "boards", "query", "status", "sim", "opc", "cloud", "setup", "support",
 ];
 
 /// Runs the program away from the settings of the machine and its user.

@@ -38,7 +38,7 @@ const EDGES: &[(&str, &[&str])] = &[
     (
         "server",
         &[
-            "base", "scpi", "raw", "store", "camera", "tcam", "opcn3", "cloud", "msp1000",
+            "base", "scpi", "raw", "plot", "store", "camera", "tcam", "opcn3", "cloud", "msp1000",
             "bitscope",
         ],
     ),

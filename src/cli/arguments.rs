@@ -20,6 +20,8 @@ pub(super) enum Command {
     Sim,
     Opc,
     Cloud,
+    Setup,
+    Support,
     Help,
 }
 
@@ -37,10 +39,12 @@ pub(super) struct Arguments {
     pub(super) config: Option<PathBuf>,
     pub(super) board: Option<String>,
     pub(super) state_dir: Option<PathBuf>,
+    /// Where `setup` finds the machine's files.
+    pub(super) root: Option<PathBuf>,
     pub(super) host: Option<String>,
     pub(super) port: Option<u16>,
     pub(super) timeout: Option<Duration>,
-    /// The SCPI messages of `query`, the words of `opc` and `cloud`.
+    /// The SCPI messages of `query`, the words of `opc` and `cloud`, the file of `support`.
     pub(super) words: Vec<String>,
     pub(super) help: bool,
     pub(super) version: bool,
@@ -50,7 +54,7 @@ pub(super) struct Arguments {
     pub(super) help_about: Option<Command>,
 }
 
-const COMMANDS: [(&str, Command); 9] = [
+const COMMANDS: [(&str, Command); 11] = [
     ("serve", Command::Serve),
     ("check", Command::Check),
     ("boards", Command::Boards),
@@ -59,6 +63,8 @@ const COMMANDS: [(&str, Command); 9] = [
     ("sim", Command::Sim),
     ("opc", Command::Opc),
     ("cloud", Command::Cloud),
+    ("setup", Command::Setup),
+    ("support", Command::Support),
     ("help", Command::Help),
 ];
 
@@ -78,6 +84,8 @@ impl Command {
             }
             Command::Query => &["host", "port", "timeout", "config", "board", "state-dir"],
             Command::Status => &["host", "port", "timeout", "config", "board", "state-dir"],
+            Command::Setup => &["root"],
+            Command::Support => &["host", "port", "timeout", "config", "board", "state-dir"],
             _ => &[],
         }
     }
@@ -164,6 +172,7 @@ impl Arguments {
     fn set(&mut self, name: &str, value: OsString) -> Result<(), String> {
         match name {
             "config" => self.config = Some(value.into()),
+            "root" => self.root = Some(value.into()),
             "state-dir" => self.state_dir = Some(value.into()),
             "board" => self.board = Some(text(value)?),
             "host" => self.host = Some(text(value)?),
@@ -178,6 +187,7 @@ impl Arguments {
         match *command {
             None => *command = Some(Command::named(&word)?),
             Some(Command::Query | Command::Opc | Command::Cloud) => self.words.push(word),
+            Some(Command::Support) if self.words.is_empty() => self.words.push(word),
             Some(Command::Help) if self.help_about.is_none() => {
                 self.help_about = Some(Command::named(&word)?);
             }

@@ -14,6 +14,8 @@ pub(super) fn of(command: Option<Command>) -> &'static str {
         Some(Command::Sim) => SIM,
         Some(Command::Opc) => OPC,
         Some(Command::Cloud) => CLOUD,
+        Some(Command::Setup) => SETUP,
+        Some(Command::Support) => SUPPORT,
     }
 }
 
@@ -32,6 +34,8 @@ Commands:
   sim       offer a simulated instrument to other software
   opc       test and read the particle counter, show its readings
   cloud     register, make batches of readings, upload them
+  setup     apply the outpost.toml of the SD card (the card does it at start)
+  support   write logs, settings and facts of this machine to one archive
   help      show the help of a command: outpost help query
 
 Flags of every command:
@@ -212,4 +216,41 @@ Exit code 1 if anything failed, also if it was one batch of several.
 
   outpost cloud register 4711
   outpost cloud batch && outpost cloud upload
+";
+
+const SETUP: &str = "\
+Apply the outpost.toml of the SD card: host name, SSH, WiFi, network, settings.
+
+Usage: outpost setup [FLAGS]
+
+Flags:
+  --root DIR       find and write everything below DIR: for trials
+  -h, --help       show this text
+  -V, --version    show the version
+
+The SD card runs it at every start. It reads /boot/firmware/outpost.toml and
+writes what follows from it to /run/outpost-setup, as the system is read-only.
+What is wrong in the file is left out, the last good value stays, and
+outpost-errors.txt beside the file says where and why. Good values are kept in
+/data/setup, so that a damaged file changes nothing.
+";
+
+const SUPPORT: &str = "\
+Write one archive with what somebody needs to help from afar.
+
+Usage: outpost support [FILE] [FLAGS]
+
+Flags:
+  --host HOST        station to ask (default: the one on this machine)
+  --port PORT        its SCPI port (default: 5025)
+  --timeout SECONDS  longest wait for a reply (default: 10)
+  --config FILE, --board NAME|FILE, --state-dir DIR
+                     ask the station on this machine that runs with these flags
+  -h, --help         show this text
+  -V, --version      show the version
+
+FILE is outpost-support-<time>.tar.gz in this folder if none is named; it must
+not exist. It holds the settings without secrets, health and boards of the
+running station, logs, versions, and facts of the machine. What cannot be had
+is said so in its place. With sudo it holds more of the logs.
 ";

@@ -9,8 +9,10 @@ mod help;
 mod opc;
 mod query;
 mod serve;
+mod setup;
 mod sim;
 mod status;
+mod support;
 mod target;
 
 use std::ffi::OsString;
@@ -83,6 +85,8 @@ fn run(request: Request) -> Result<ExitCode, Failure> {
         Command::Boards => boards::run(&arguments),
         Command::Query => query::run(&arguments),
         Command::Status => status::run(&arguments),
+        Command::Support => support::run(&arguments),
+        Command::Setup => setup::run(&arguments),
         Command::Sim => sim::run(&arguments),
         Command::Help => print(help::of(arguments.help_about)).map(|()| ExitCode::SUCCESS),
         Command::Cloud => cloud::run(&arguments),

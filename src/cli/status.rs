@@ -26,7 +26,7 @@ struct Health {
 
 /// A buffer that refuses to grow beyond [`LONGEST_REPORT`].
 #[derive(Default)]
-struct Report(Vec<u8>);
+pub(super) struct Report(pub(super) Vec<u8>);
 
 pub(super) fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
     let mut client = target::connect(arguments)?;

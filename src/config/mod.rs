@@ -110,17 +110,30 @@ impl Config {
     ///
     /// Errors: everything wrong that was found, each with its place.
     pub fn load(sources: &Sources) -> Result<Loaded, ConfigErrors> {
-        Self::assemble(sources, sources.document()?)
+        let document = sources.document()?;
+        Self::from_document(sources, document)
     }
 
     /// As [`Config::load`], but the configuration is this text instead of a file; `file` is its name in errors, and
     /// relative paths start at its folder.
     pub fn from_text(file: &str, text: &str, sources: &Sources) -> Result<Loaded, ConfigErrors> {
         let document = Document::new(file, text);
-        Self::assemble(sources, Some((file.into(), document)))
+        Self::from_document(sources, Some((file.into(), document)))
     }
 
-    fn assemble(
+    /// As [`Config::load`], but the configuration is a table of a larger text, read by `section`; `file` is its path.
+    pub(crate) fn from_section(
+        file: &Path,
+        section: Reader<'_>,
+        sources: &Sources,
+    ) -> Result<Loaded, ConfigErrors> {
+        let mut problems = Vec::new();
+        let layer = read_layer(section, &mut problems);
+        let layer = layers::make_absolute(layer, &folder_of(file), &sources.state_home);
+        Self::assemble(sources, Some(file.to_owned()), layer, problems)
+    }
+
+    fn from_document(
         sources: &Sources,
         document: Option<(PathBuf, Document)>,
     ) -> Result<Loaded, ConfigErrors> {
@@ -132,6 +145,15 @@ impl Config {
             }
             None => (None, Vec::new()),
         };
+        Self::assemble(sources, file, layer, problems)
+    }
+
+    fn assemble(
+        sources: &Sources,
+        file: Option<PathBuf>,
+        layer: Vec<(usize, Found)>,
+        mut problems: Vec<Problem>,
+    ) -> Result<Loaded, ConfigErrors> {
         let detected = board::detect(&sources.device_tree);
         let (board, auto) = choose_board(sources, &layer, &detected, file.as_deref())
             .map_err(|ConfigErrors(more)| sorted([problems.clone(), more].concat()))?;

@@ -189,8 +189,13 @@ fn create_folders(path: &Path) -> Result<(), StoreError> {
         Err(error) => return Err(fail(error)),
     }
     // The set-group-id bit comes from the parent and keeps the group of what is created inside.
-    let inherited = fs::metadata(path).map_err(fail)?.permissions().mode() & 0o2000;
-    fs::set_permissions(path, fs::Permissions::from_mode(FOLDER_MODE | inherited)).map_err(fail)
+    let mode = fs::metadata(path).map_err(fail)?.permissions().mode() & 0o7777;
+    let wanted = FOLDER_MODE | mode & 0o2000;
+    // A service confined by systemd may not set that bit itself, not even where it is set.
+    match mode == wanted {
+        true => Ok(()),
+        false => fs::set_permissions(path, fs::Permissions::from_mode(wanted)).map_err(fail),
+    }
 }
 
 /// What the regular files below `root` take. Links and other mounts are not followed.

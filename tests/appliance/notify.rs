@@ -1,0 +1,141 @@
+//! READY, WATCHDOG and STOPPING, as systemd receives them.
+
+use std::fs;
+use std::net::TcpStream;
+use std::os::unix::net::UnixDatagram;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal, kill_process};
+use tempfile::TempDir;
+
+/// Anything that takes longer is a hang.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+const SETTINGS: &str = "board = \"sim\"\n[scpi]\nbind = \"127.0.0.1\"\nport = 0\nlegacy_port = 0\n\
+    [tcam]\nserve_port = 0\n[msp1000]\nserve_port = 0\n[bitscope]\nserve_port = 0\n[http]\nport = 0\n";
+
+/// The socket of a service manager, and the station that was given it.
+struct Service {
+    manager: UnixDatagram,
+    child: Child,
+    folder: TempDir,
+}
+
+impl Service {
+    fn start(watchdog_us: &str) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let socket = folder.path().join("notify");
+        let manager = UnixDatagram::bind(&socket).unwrap();
+        manager.set_read_timeout(Some(PATIENCE)).unwrap();
+        let child = station(folder.path())
+            .env("NOTIFY_SOCKET", &socket)
+            .env("WATCHDOG_USEC", watchdog_us)
+            .spawn()
+            .unwrap();
+        Self {
+            manager,
+            child,
+            folder,
+        }
+    }
+
+    fn message(&self) -> String {
+        let mut buffer = [0; 1024];
+        let length = self.manager.recv(&mut buffer).unwrap();
+        String::from_utf8(buffer[..length].to_vec()).unwrap()
+    }
+
+    /// Takes messages until one begins so.
+    fn wait_for(&self, start: &str) -> String {
+        let deadline = Instant::now() + PATIENCE;
+        while Instant::now() < deadline {
+            let message = self.message();
+            if message.starts_with(start) {
+                return message;
+            }
+        }
+        panic!("waited in vain for {start}");
+    }
+
+    fn signal(&self, signal: Signal) {
+        kill_process(Pid::from_child(&self.child), signal).unwrap();
+    }
+}
+
+impl Drop for Service {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn station(folder: &Path) -> Command {
+    fs::write(folder.join("c.toml"), SETTINGS).unwrap();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_outpost"));
+    command
+        .args(["serve", "--state-dir"])
+        .arg(folder)
+        .arg("--config")
+        .arg(folder.join("c.toml"))
+        .env_remove("WATCHDOG_PID")
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null());
+    command
+}
+
+#[test]
+fn ready_means_that_every_port_accepts_and_stopping_that_the_end_is_near() {
+    let mut service = Service::start("600000");
+    let ready = service.wait_for("READY=1");
+    assert!(ready.contains("\nSTATUS="), "{ready}");
+    let endpoints = fs::read(service.folder.path().join("data/endpoints.json")).unwrap();
+    let endpoints: serde_json::Value = serde_json::from_slice(&endpoints).unwrap();
+    for name in ["scpi", "legacy", "tcam"] {
+        TcpStream::connect(endpoints[name].as_str().unwrap()).unwrap();
+    }
+    for _ in 0..3 {
+        assert_eq!(service.message(), "WATCHDOG=1");
+    }
+    service.signal(Signal::TERM);
+    service.wait_for("STOPPING=1");
+    assert_eq!(service.child.wait().unwrap().code(), Some(0));
+}
+
+#[test]
+fn a_stopped_station_gives_no_sign_of_life() {
+    let service = Service::start("150000");
+    service.wait_for("WATCHDOG=1");
+    service.signal(Signal::STOP);
+    // What was sent before the stop is taken first; then there must be silence.
+    service
+        .manager
+        .set_read_timeout(Some(Duration::from_millis(300)))
+        .unwrap();
+    let silent = (0..64).any(|_| service.manager.recv(&mut [0; 64]).is_err());
+    assert!(silent);
+    service.signal(Signal::CONT);
+    service.manager.set_read_timeout(Some(PATIENCE)).unwrap();
+    service.wait_for("WATCHDOG=1");
+}
+
+#[test]
+fn a_manager_that_is_not_there_is_done_without() {
+    let folder = tempfile::tempdir().unwrap();
+    let socket = folder.path().join("nobody");
+    let mut child = station(folder.path())
+        .env("NOTIFY_SOCKET", &socket)
+        .env("WATCHDOG_USEC", "nonsense")
+        .spawn()
+        .unwrap();
+    let endpoints = folder.path().join("data/endpoints.json");
+    let deadline = Instant::now() + PATIENCE;
+    while !endpoints.exists() {
+        assert!(Instant::now() < deadline, "not serving");
+        std::thread::sleep(Duration::from_millis(2));
+    }
+    child.kill().unwrap();
+    child.wait().unwrap();
+}
