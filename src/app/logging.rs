@@ -4,24 +4,27 @@ use std::fmt;
 use std::io::{self, IsTerminal};
 
 use tracing::{Event, Level, Subscriber};
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::fmt::format::{FormatEvent, FormatFields, Writer};
-use tracing_subscriber::fmt::{FmtContext, time};
+use tracing_subscriber::fmt::{FmtContext, layer, time};
+use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::registry::LookupSpan;
+use tracing_subscriber::util::SubscriberInitExt;
 
 /// Starts logging with a filter that the configuration has checked.
 pub(super) fn start(filter: &str) {
-    let filter = EnvFilter::try_new(filter).unwrap_or_else(|_| EnvFilter::new("info"));
-    let builder = tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(io::stderr);
+    let filter = filter
+        .parse()
+        .unwrap_or_else(|_| Targets::new().with_default(LevelFilter::INFO));
+    let registry = tracing_subscriber::registry().with(filter);
+    let lines = layer().with_writer(io::stderr);
     // systemd sets JOURNAL_STREAM for what it connects to the journal.
     let result = if std::env::var_os("JOURNAL_STREAM").is_some() {
-        builder.event_format(Journal).try_init()
+        registry.with(lines.event_format(Journal)).try_init()
     } else {
-        builder
-            .with_timer(Utc)
-            .with_ansi(io::stderr().is_terminal())
+        let lines = lines.with_timer(Utc);
+        registry
+            .with(lines.with_ansi(io::stderr().is_terminal()))
             .try_init()
     };
     if let Err(error) = result {

@@ -27,6 +27,7 @@ fn every_shipped_profile_loads_under_its_own_name() {
     let mut files: Vec<String> = fs::read_dir("boards")
         .unwrap()
         .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .filter(|name| name.ends_with(".toml"))
         .collect();
     files.sort();
     let mut expected: Vec<String> = ids.iter().map(|id| format!("{id}.toml")).collect();

@@ -386,7 +386,10 @@ fn a_camera_that_is_switched_off_is_missed_at_once() {
     ] {
         assert_eq!(client.refused(message), -241, "{message}");
     }
-    assert_eq!(client.query("*OPT?"), "thermal,particles,oscilloscope");
+    assert_eq!(
+        client.query("*OPT?"),
+        "thermal,particles,oscilloscope,spectrometer"
+    );
     assert_eq!(client.json("SYST:HEAL? camera")["state"], "disabled");
     let mut legacy = station.legacy_client();
     assert_eq!(legacy.ask("CAM:CONF:SS 1000"), "nak");

@@ -79,7 +79,6 @@ fn the_page_tells_what_is_true() {
         &format!("USER@10.1.2.3:{}/*", station.images().display()),
         "HQ camera",
         "Switched off: Thermal camera",
-        "Not in this version: ",
         "href=\"/images/\"",
         "href=\"/metrics\"",
     ] {

@@ -90,7 +90,7 @@ fn dark_averaging_and_smoothing_belong_to_the_connection() {
     a.command("SPEC:DARK:CLE;:SPEC:AVER 1;SMO SGOL,21");
     assert_eq!(a.query("SPEC:SMO?"), "SGOL,21,3");
     assert_eq!(spectrum(&mut a, "SPEC:MEAS?").len(), 3648);
-    a.command("SPEC:DARK;:*RST");
+    a.command("SPEC:DARK;*RST");
     assert_eq!(a.query("SPEC:AVER?;SMO?;DARK?"), "1;OFF;0");
     assert_eq!(a.query("SPEC:EXP?"), "20", "shared: not reset");
 }

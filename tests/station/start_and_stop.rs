@@ -33,26 +33,14 @@ fn endpoints_are_told_before_ready() {
     let mut child = serve(folder.path()).stderr(Stdio::null()).spawn().unwrap();
     let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
     let mut next = || lines.next().unwrap().unwrap();
-    let (scpi, legacy, tcam, http) = (next(), next(), next(), next());
+    let told: Vec<String> = (0..6).map(|_| next()).collect();
     assert_eq!(next(), "ready");
     let json = fs::read(folder.path().join("data/endpoints.json")).unwrap();
     let endpoints: serde_json::Value = serde_json::from_slice(&json).unwrap();
-    assert_eq!(
-        scpi,
-        format!("scpi {}", endpoints["scpi"].as_str().unwrap())
-    );
-    assert_eq!(
-        legacy,
-        format!("legacy {}", endpoints["legacy"].as_str().unwrap())
-    );
-    assert_eq!(
-        tcam,
-        format!("tcam {}", endpoints["tcam"].as_str().unwrap())
-    );
-    assert_eq!(
-        http,
-        format!("http {}", endpoints["http"].as_str().unwrap())
-    );
+    let names = ["scpi", "legacy", "tcam", "msp1000", "http", "bitscope"];
+    let written = names.map(|name| format!("{name} {}", endpoints[name].as_str().unwrap()));
+    assert_eq!(told, written);
+    let scpi = &told[0];
     assert!(scpi.starts_with("scpi 127.0.0.1:") && !scpi.ends_with(":0"));
     for folder in ["ramdisk/Captures", "data"].map(|name| folder.path().join(name)) {
         assert!(folder.is_dir());

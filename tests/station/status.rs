@@ -334,7 +334,7 @@ fn self_test_and_options() {
     assert_eq!(client.query("*TST?"), "0");
     assert_eq!(
         client.query("*OPT?"),
-        "camera,thermal,particles,oscilloscope"
+        "camera,thermal,particles,oscilloscope,spectrometer"
     );
     assert_eq!(client.query("CAM:CONF:SS?"), "777");
     let identity = client.query("*IDN?");
