@@ -248,9 +248,12 @@ impl Uploader {
                 }
                 Err(error) if error.is_end() => return Err(error),
                 Err(error) => {
-                    let wait = self.back_off(batch.attempts);
-                    batch.attempts += 1;
-                    batch.next_try_ms = self.now() + wait;
+                    // What concerns all keeps all waiting: the oldest must not lose its place.
+                    if !error.concerns_all() {
+                        let wait = self.back_off(batch.attempts);
+                        batch.attempts += 1;
+                        batch.next_try_ms = self.now() + wait;
+                    }
                     let failure = crate::base::error::Failure::from_error(error.kind(), &error);
                     tracing::warn!("batch {}: {failure}", batch.source_ref);
                     batch.last_error = Some(failure.message);
