@@ -13,9 +13,11 @@ pub mod proto;
 pub mod sim;
 
 mod actor;
+mod client;
 mod control;
 mod error;
 mod found;
+mod options;
 mod report;
 
 use std::cell::{Cell, RefCell};
@@ -29,9 +31,9 @@ use smol::channel::{self, Receiver, Sender, TrySendError};
 use self::actor::Actor;
 use self::control::{ClientId, Control, Now};
 pub use self::control::{Holder, Notice};
-use self::driver::Trust;
 pub use self::error::SpectrometerError;
 use self::found::FoundTable;
+pub use self::options::{Address, Announcing, Listening, Options};
 use self::proto::{Calibration, RawFrame};
 pub use self::report::{FrameReport, ListEntry, StatusReport};
 use crate::base::clock::Clock;
@@ -63,66 +65,6 @@ const COUNTERS: [&str; 13] = [
     "skipped_lines",
     "tls_too_old",
 ];
-
-/// Where the instrument is.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Address {
-    /// Wherever it announces itself, with TLS.
-    Discovered {
-        /// TCP port, which announcements do not tell; 8000 unless the instrument was set otherwise.
-        port: u16,
-    },
-    /// There, with TLS.
-    Host {
-        /// Name or IP address.
-        host: String,
-        /// TCP port.
-        port: u16,
-        /// Its serial number, where that is known beforehand.
-        serial: Option<String>,
-    },
-    /// There, without TLS: a terminator on this machine.
-    Plain(SocketAddr),
-    /// Nowhere, and why.
-    Nowhere(String),
-}
-
-/// When announcements are listened for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Listening {
-    /// Always.
-    On,
-    /// Never: the port belongs to another program.
-    Off,
-    /// While somebody asks for the list.
-    OnDemand,
-}
-
-/// How this station is announced as a spectrometer.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Announcing {
-    /// Where the datagrams go.
-    pub to: SocketAddr,
-    /// Name of the station's network interface.
-    pub interface: String,
-}
-
-/// How the spectrometer is to be used.
-#[derive(Debug, Clone)]
-pub struct Options {
-    /// Where it is.
-    pub address: Address,
-    /// Which certificates are trusted.
-    pub trust: Trust,
-    /// When announcements are listened for.
-    pub listening: Listening,
-    /// Where they are listened for.
-    pub discovery: SocketAddr,
-    /// Whether this station announces itself.
-    pub announcing: Option<Announcing>,
-    /// A controller idle for this long loses control; `None` for never.
-    pub control_idle: Option<Duration>,
-}
 
 /// What the spectrometer needs from the station.
 #[derive(Clone)]
@@ -389,90 +331,6 @@ impl Spectrometer {
             .recv()
             .await
             .unwrap_or(Err(SpectrometerError::Stopping))
-    }
-}
-
-impl Client {
-    /// The spectrometer.
-    pub fn spectrometer(&self) -> &Spectrometer {
-        &self.spectrometer
-    }
-
-    /// Exposes once. Joins whoever else waits for the exposure that starts next.
-    ///
-    /// # Errors
-    /// [`SpectrometerError`]. Dropping the future leaves the exposure to the others.
-    pub async fn take(&self) -> Result<Rc<Frame>, SpectrometerError> {
-        self.touch();
-        self.spectrometer.ask(|reply| Order::Take { reply }).await
-    }
-
-    /// Sets the exposure, in milliseconds; takes control if nobody has it.
-    ///
-    /// # Errors
-    /// [`SpectrometerError::Controlled`], [`SpectrometerError::Elsewhere`], and those of the link.
-    pub async fn set_exposure(&self, ms: u32) -> Result<(), SpectrometerError> {
-        self.claim()?;
-        let client = self.id;
-        self.spectrometer
-            .ask(|reply| Order::SetExposure { client, ms, reply })
-            .await
-    }
-
-    /// Sets the calibration; takes control if nobody has it.
-    ///
-    /// # Errors
-    /// As [`set_exposure`](Self::set_exposure).
-    pub async fn set_calibration(&self, calibration: Calibration) -> Result<(), SpectrometerError> {
-        self.claim()?;
-        let client = self.id;
-        self.spectrometer
-            .ask(|reply| Order::SetCalibration {
-                client,
-                calibration,
-                reply,
-            })
-            .await
-    }
-
-    /// Whether this client has control.
-    pub fn has_control(&self) -> bool {
-        let mut control = self.shared().control.borrow_mut();
-        control.expire(self.shared().now());
-        control.holds(self.id)
-    }
-
-    /// Takes control from whoever has it.
-    pub fn take_control(&self) {
-        let now = self.shared().now();
-        self.shared().control.borrow_mut().take(self.id, now);
-    }
-
-    /// Lets go of control.
-    pub fn release_control(&self) {
-        self.shared().control.borrow_mut().release(self.id);
-    }
-
-    /// Notes that this client is not idle.
-    pub fn touch(&self) {
-        let now = self.shared().now();
-        self.shared().control.borrow_mut().touch(self.id, now);
-    }
-
-    fn claim(&self) -> Result<(), SpectrometerError> {
-        let now = self.shared().now();
-        let claimed = self.shared().control.borrow_mut().claim(self.id, now);
-        claimed.map_err(|holder| SpectrometerError::Controlled { holder })
-    }
-
-    fn shared(&self) -> &Shared {
-        &self.spectrometer.shared
-    }
-}
-
-impl Drop for Client {
-    fn drop(&mut self) {
-        self.shared().control.borrow_mut().leave(self.id);
     }
 }
 
