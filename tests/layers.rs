@@ -89,7 +89,13 @@ const RESERVED: &[(&str, &[&str])] = &[
     ("crate::usbiss::driver", &["usbiss::driver", "app", "cli"]),
     (
         "crate::msp1000::driver",
-        &["=msp1000", "msp1000::actor", "msp1000::driver", "app"],
+        &[
+            "=msp1000",
+            "msp1000::options",
+            "msp1000::actor",
+            "msp1000::driver",
+            "app",
+        ],
     ),
     (
         "crate::bitscope::driver",
