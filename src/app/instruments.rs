@@ -68,7 +68,7 @@ pub(super) fn start_camera(
     let faults = Faults::none();
     let source = camera_source(loaded, &faults, &health)?;
     if matches!(source, Source::Sim { .. }) && loaded.board.is_simulated() {
-        fitted.faults.push(("camera", camera_faults(faults)));
+        fitted.faults.push(("camera", faults.switch()));
     }
     let trace = Trace::new(common.clock.clone());
     fitted.traces.push(("camera", trace.clone()));
@@ -250,14 +250,6 @@ fn camera_source(loaded: &Loaded, faults: &Faults, health: &Health) -> Option<So
             }
             source
         }
-    }
-}
-
-fn camera_faults(faults: Faults) -> FaultSwitch {
-    let clearing = faults.clone();
-    FaultSwitch {
-        set: Box::new(move |name, n| faults.set(name, n).map_err(|error| error.to_string())),
-        clear: Box::new(move || clearing.clear()),
     }
 }
 

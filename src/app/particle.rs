@@ -192,13 +192,5 @@ fn simulated(loaded: &Loaded, clock: &Clock) -> (LinkKind, Open, Option<FaultSwi
         let fresh = first.swap(false, std::sync::atomic::Ordering::Relaxed);
         Ok(Opened { fresh, ..opened })
     });
-    (LinkKind::Sim, open, Some(fault_switch(faults)))
-}
-
-fn fault_switch(faults: Faults) -> FaultSwitch {
-    let clearing = faults.clone();
-    FaultSwitch {
-        set: Box::new(move |name, n| faults.set(name, n).map_err(|error| error.to_string())),
-        clear: Box::new(move || clearing.clear()),
-    }
+    (LinkKind::Sim, open, Some(faults.switch()))
 }

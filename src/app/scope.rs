@@ -182,13 +182,5 @@ fn simulated(loaded: &Loaded, clock: &Clock) -> (Options, Option<FaultSwitch>) {
             connect_serial(port.path(), clock, trace).await
         }
     });
-    (options, Some(fault_switch(faults)))
-}
-
-fn fault_switch(faults: sim::Faults) -> FaultSwitch {
-    let clearing = faults.clone();
-    FaultSwitch {
-        set: Box::new(move |name, n| faults.set(name, n).map_err(|error| error.to_string())),
-        clear: Box::new(move || clearing.clear()),
-    }
+    (options, Some(faults.switch()))
 }

@@ -56,7 +56,7 @@ pub(super) fn set_up(loaded: &Loaded, clock: &Clock) -> Option<Setup> {
         // This process made its certificate.
         setup.options.trust = Trust::None;
         setup.simulator = simulator;
-        setup.faults = loaded.board.is_simulated().then(|| fault_switch(faults));
+        setup.faults = loaded.board.is_simulated().then(|| faults.switch());
     }
     Some(setup)
 }
@@ -148,13 +148,5 @@ fn simulate(clock: &Clock, faults: Faults) -> (Address, Option<Simulator>) {
             (address, Some(simulator))
         }
         Err(error) => (Address::Nowhere(error.to_string()), None),
-    }
-}
-
-fn fault_switch(faults: Faults) -> FaultSwitch {
-    let clearing = faults.clone();
-    FaultSwitch {
-        set: Box::new(move |name, n| faults.set(name, n).map_err(|error| error.to_string())),
-        clear: Box::new(move || clearing.clear()),
     }
 }

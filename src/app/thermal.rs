@@ -175,13 +175,5 @@ fn simulated(loaded: &Loaded, clock: &Clock) -> (Source, Option<FaultSwitch>) {
             Ok((open_uart(&uart).await?, ImageBus::new(spi)))
         })
     }));
-    (source, Some(fault_switch(faults)))
-}
-
-fn fault_switch(faults: sim::Faults) -> FaultSwitch {
-    let clearing = faults.clone();
-    FaultSwitch {
-        set: Box::new(move |name, n| faults.set(name, n).map_err(|error| error.to_string())),
-        clear: Box::new(move || clearing.clear()),
-    }
+    (source, Some(faults.switch()))
 }

@@ -19,10 +19,10 @@ use lexopt::{Arg, ValueExt};
 use super::{Arguments, Failure, arguments, print};
 use crate::base::clock::Clock;
 use crate::base::error::{Failure as Explained, Kind};
-use crate::base::fault::FaultSpec;
+use crate::base::fault::{Fault, FaultSpec, Faults};
 use crate::config::nearest;
 use crate::tcam::sim::{
-    Config, FAULTS, Faults, Hardware, Interface, Network, Scene, SpiSocket, camera,
+    self, Config, FAULTS, Hardware, Interface, Network, Scene, SpiSocket, camera,
 };
 
 const TCAM: &str = "\
@@ -111,11 +111,7 @@ fn tcam(flags: &[OsString]) -> Result<ExitCode, Failure> {
         return print(&help(TCAM, FAULTS)).map(|()| ExitCode::SUCCESS);
     }
     log_to_standard_error();
-    let faults = Faults::none();
-    for fault in &options.faults {
-        let set = |name: &str, n| faults.set(name, n).map_err(|error| error.to_string());
-        set_fault(fault, FAULTS, set).map_err(wrong)?;
-    }
+    let faults = faults(&options.faults).map_err(wrong)?;
     let config = options.config()?;
     match (options.listen, options.uart, options.spi) {
         (Some(address), None, None) => serve_network(config, faults, address),
@@ -233,26 +229,26 @@ fn switch(flag: &str, value: OsString) -> Result<bool, String> {
     }
 }
 
-/// Takes `NAME[=N]` apart for `set`; names of `table` are proposed for one it does not know.
-fn set_fault(
-    text: &str,
-    table: &[FaultSpec],
-    set: impl FnOnce(&str, Option<u64>) -> Result<(), String>,
-) -> Result<(), String> {
-    let (name, n) = match text.split_once('=') {
-        Some((name, n)) => {
-            let n = n
-                .parse()
-                .map_err(|_| format!("--fault takes NAME=N, not \"{}\"", text.escape_debug()))?;
-            (name, Some(n))
-        }
-        None => (text, None),
-    };
-    set(name, n).map_err(|error| {
-        let names: Vec<&str> = table.iter().map(|fault| fault.name).collect();
-        let near = nearest(name, &names).map(|near| format!(", did you mean {near}?"));
-        format!("{error}{}", near.unwrap_or_default())
-    })
+/// The faults that `texts` name, each `NAME` or `NAME=N`.
+fn faults<F: Fault>(texts: &[String]) -> Result<Faults<F>, String> {
+    let faults = Faults::none();
+    for text in texts {
+        let (name, n) = match text.split_once('=') {
+            Some((name, n)) => {
+                let n = n.parse().map_err(|_| {
+                    format!("--fault takes NAME=N, not \"{}\"", text.escape_debug())
+                })?;
+                (name, Some(n))
+            }
+            None => (text.as_str(), None),
+        };
+        faults.set(name, n).map_err(|error| {
+            let names: Vec<&str> = F::TABLE.iter().map(|fault| fault.name).collect();
+            let near = nearest(name, &names).map(|near| format!(", did you mean {near}?"));
+            format!("{error}{}", near.unwrap_or_default())
+        })?;
+    }
+    Ok(faults)
 }
 
 /// The help text with the table of faults, words wrapped.
@@ -281,7 +277,7 @@ fn failed(error: &dyn std::error::Error) -> Failure {
     Failure::Failed(Explained::from_error(Kind::Internal, error).message)
 }
 
-fn serve_network(config: Config, faults: Faults, address: SocketAddr) -> Result<(), Failure> {
+fn serve_network(config: Config, faults: sim::Faults, address: SocketAddr) -> Result<(), Failure> {
     let camera = Network::start(Clock::real(), config, faults, address)
         .map_err(|error| Failure::Failed(format!("cannot listen on {address}: {error}")))?;
     let mut signals = signals()?;
@@ -292,7 +288,7 @@ fn serve_network(config: Config, faults: Faults, address: SocketAddr) -> Result<
 
 fn serve_hardware(
     config: Config,
-    faults: Faults,
+    faults: sim::Faults,
     uart: PathBuf,
     spi: PathBuf,
 ) -> Result<(), Failure> {

@@ -19,7 +19,7 @@ pub mod port;
 mod trace;
 
 pub use device::{Config, Device};
-pub use faults::{FAULTS, Faults, UnknownFault};
+pub use faults::{FAULTS, Faults};
 pub use inputs::{Inputs, Signal};
 pub use network::{Answer, Datagrams, TcpFront, UdpFront};
 pub use port::{Port, StartError};

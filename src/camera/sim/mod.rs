@@ -13,7 +13,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-pub use faults::{FAULTS, Faults, UnknownFault};
+pub use faults::{FAULTS, Faults};
 
 use crate::base::clock::Clock;
 use crate::camera::backend::{
@@ -132,7 +132,7 @@ impl Backend for SimCamera {
         if damaged {
             stream.sensor.step();
         }
-        let late_frames = self.faults.left(Fault::LateControl);
+        let late_frames = self.faults.number(Fault::LateControl);
         stream.in_flight.push_back(Shot {
             request_id: request.id,
             exposed: stream.sensor.expose(&request.controls, late_frames),
@@ -149,11 +149,11 @@ impl Backend for SimCamera {
         if self.config.paced {
             self.clock.sleep_until_ns(end_ns).await;
         }
-        if self.faults.left(Fault::Hang) > 0 {
+        while self.faults.is_on(Fault::Hang) {
             stream.hung = true;
-            self.faults.hang().await;
-            stream.hung = false;
+            self.faults.changed().await;
         }
+        stream.hung = false;
         self.reached_ns = end_ns;
         let mut shot = stream
             .in_flight

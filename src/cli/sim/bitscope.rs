@@ -9,9 +9,9 @@ use futures_lite::StreamExt;
 use futures_lite::future::block_on;
 use lexopt::ValueExt;
 
-use super::{Failure, failed, help, log_to_standard_error, number, print, read_flags, set_fault};
+use super::{Failure, failed, faults, help, log_to_standard_error, number, print, read_flags};
 use crate::base::clock::Clock;
-use crate::bitscope::sim::{Config, FAULTS, Faults, Port, TcpFront, UdpFront};
+use crate::bitscope::sim::{Config, FAULTS, Port, TcpFront, UdpFront};
 
 const HEAD: &str = "\
 Offer a simulated BitScope Micro oscilloscope.
@@ -51,11 +51,7 @@ pub(super) fn run(flags: &[OsString]) -> Result<ExitCode, Failure> {
         return print(&help(HEAD, FAULTS)).map(|()| ExitCode::SUCCESS);
     }
     log_to_standard_error();
-    let faults = Faults::none();
-    for fault in &options.faults {
-        let set = |name: &str, n| faults.set(name, n).map_err(|error| error.to_string());
-        set_fault(&plain(fault), FAULTS, set).map_err(wrong)?;
-    }
+    let faults = faults(&options.faults).map_err(wrong)?;
     let config = Config::default();
     let config = Config {
         start_ticks: config
@@ -111,7 +107,9 @@ impl Options {
             "tcp" => self.tcp = Some(number(flag, value, WHERE)?),
             "udp" => self.udp = Some(number(flag, value, WHERE)?),
             "seed" => self.seed = number(flag, value, "a whole number")?,
-            _ => self.faults.push(value.string().map_err(|e| e.to_string())?),
+            _ => self
+                .faults
+                .push(plain(&value.string().map_err(|e| e.to_string())?)),
         }
         Ok(())
     }

@@ -9,11 +9,11 @@ use futures_lite::StreamExt;
 use futures_lite::future::block_on;
 use lexopt::ValueExt;
 
-use super::{Failure, failed, help, log_to_standard_error, number, print, read_flags, set_fault};
+use super::{Failure, failed, faults, help, log_to_standard_error, number, print, read_flags};
 use crate::base::certificate::Identity;
 use crate::base::clock::Clock;
 use crate::msp1000::proto::Announcement;
-use crate::msp1000::sim::{Announce, Config, FAULTS, Faults, Simulator};
+use crate::msp1000::sim::{Announce, Config, FAULTS, Simulator, fault_word};
 
 const HEAD: &str = "\
 Offer a simulated MSP1000 spectrometer.
@@ -72,11 +72,7 @@ pub(super) fn run(flags: &[OsString]) -> Result<ExitCode, Failure> {
         return print(&help(HEAD, FAULTS)).map(|()| ExitCode::SUCCESS);
     }
     log_to_standard_error();
-    let faults = Faults::none();
-    for fault in &options.faults {
-        let set = |name: &str, n| faults.set(name, n).map_err(|error| error.to_string());
-        set_fault(&numbered(fault), FAULTS, set).map_err(wrong)?;
-    }
+    let faults = faults(&options.faults).map_err(wrong)?;
     let listen = options.listen;
     let listen = listen.ok_or_else(|| wrong("--listen says where the spectrometer is".into()))?;
     let config = options.config().map_err(wrong)??;
@@ -91,7 +87,7 @@ pub(super) fn run(flags: &[OsString]) -> Result<ExitCode, Failure> {
 /// Some faults are settings that have words.
 fn numbered(fault: &str) -> String {
     let word = fault.split_once('=');
-    match word.and_then(|(name, word)| Some((name, Faults::word(name, word)?))) {
+    match word.and_then(|(name, word)| Some((name, fault_word(name, word)?))) {
         Some((name, number)) => format!("{name}={number}"),
         None => fault.to_owned(),
     }
@@ -111,7 +107,7 @@ impl Options {
             "cert" => self.certificate = Some(value.into()),
             "key" => self.key = Some(value.into()),
             "seed" => self.seed = Some(number(flag, value, "a whole number")?),
-            _ => self.faults.push(text(value)?),
+            _ => self.faults.push(numbered(&text(value)?)),
         }
         Ok(())
     }

@@ -10,11 +10,11 @@ use futures_lite::StreamExt;
 use futures_lite::future::block_on;
 use lexopt::ValueExt;
 
-use super::{Failure, failed, help, log_to_standard_error, number, print, read_flags, set_fault};
+use super::{Failure, failed, faults, help, log_to_standard_error, number, print, read_flags};
 use crate::app::particle_sim;
 use crate::base::clock::Clock;
 use crate::opcn3::proto::Histogram;
-use crate::opcn3::sim::{FAULTS, Faults, SimConfig};
+use crate::opcn3::sim::{FAULTS, SimConfig};
 
 const HEAD: &str = "\
 Offer a simulated OPC-N3 particle counter behind a simulated USB-ISS bridge.
@@ -63,11 +63,7 @@ pub(super) fn run(flags: &[OsString]) -> Result<ExitCode, Failure> {
         return print(&help(HEAD, FAULTS)).map(|()| ExitCode::SUCCESS);
     }
     log_to_standard_error();
-    let faults = Faults::none();
-    for fault in &options.faults {
-        let set = |name: &str, n| faults.set(name, n).map_err(|error| error.to_string());
-        set_fault(fault, FAULTS, set).map_err(wrong)?;
-    }
+    let faults = faults(&options.faults).map_err(wrong)?;
     let tty = options.tty;
     let tty = tty.ok_or_else(|| wrong("--tty says where the counter is".into()))?;
     if let Some(file) = &options.replay {

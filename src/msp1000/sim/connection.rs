@@ -111,7 +111,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Conversation<S> {
             while let Some(command) = self.decoder.next() {
                 // Lines that are no command are ignored.
                 let Ok(command) = command else { continue };
-                if self.shared.faults.is_last(Fault::DropAfter) {
+                if self.shared.faults.strike_last(Fault::DropAfter) {
                     return Ok(());
                 }
                 if let Some(bytes) = self.obey(command).await? {
@@ -200,7 +200,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Conversation<S> {
             reply => reply.encode(&mut bytes),
         }
         match reply {
-            Reply::Spectrum(_) => match faults.setting(Fault::FrameEnd) {
+            Reply::Spectrum(_) => match faults.number(Fault::FrameEnd) {
                 0 => {}
                 1 => {
                     bytes.pop();
@@ -225,7 +225,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Conversation<S> {
         if faults.is_on(Fault::Silent) {
             return Ok(());
         }
-        match faults.setting(Fault::DelayMs) {
+        match faults.number(Fault::DelayMs) {
             0 => {}
             ms => self.wait(Duration::from_millis(ms)).await?,
         }
@@ -234,7 +234,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Conversation<S> {
             self.stream.flush().await?;
             return Err(io::ErrorKind::ConnectionAborted.into());
         }
-        let piece = match faults.setting(Fault::Chunk) {
+        let piece = match faults.number(Fault::Chunk) {
             0 => bytes.len(),
             piece => usize::try_from(piece).unwrap_or(usize::MAX),
         };
@@ -251,7 +251,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Conversation<S> {
 
 /// Ends a line, CR LF until now, as the present faults want.
 fn end_text(line: &mut Vec<u8>, faults: &Faults) {
-    match faults.setting(Fault::Eol) {
+    match faults.number(Fault::Eol) {
         0 => {}
         form => {
             line.truncate(line.len() - 2);

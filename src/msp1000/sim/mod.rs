@@ -10,11 +10,11 @@
 //! It is written from the instrument's documents and shares with the driver no more than the codec.
 
 mod connection;
-pub mod faults;
+mod faults;
 pub mod instrument;
 pub mod light;
 pub mod simulator;
 
-pub use faults::{FAULTS, Faults, UnknownFault};
+pub use faults::{FAULTS, Faults, fault_word};
 pub use instrument::Instrument;
 pub use simulator::{Announce, Config, Simulator, StartError};

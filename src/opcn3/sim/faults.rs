@@ -1,142 +1,164 @@
 //! What can go wrong with the simulated counter and the bridge in front of it, on demand.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use crate::base::fault::{self, FaultSpec, UNTIL_CLEARED};
 
-use crate::base::fault::FaultSpec;
+const FRAMES: &str = "replies";
 
 /// The faults of the simulated counter; the last ones are its bridge's.
 ///
 /// A number is how often a fault strikes, 0 switches it off; `vanish` takes milliseconds.
 pub const FAULTS: &[FaultSpec] = &[
-    fault(
+    spec(
         "flip-bit",
         FRAMES,
+        1,
         "replies have one bit changed (default 1)",
     ),
-    fault(
+    spec(
         "wrong-checksum",
         FRAMES,
+        1,
         "histograms and PM have a wrong checksum (default 1)",
     ),
-    fault(
+    spec(
         "drop-byte",
         FRAMES,
+        1,
         "replies have lost a byte, the rest comes early (default 1)",
     ),
-    fault(
+    spec(
         "extra-byte",
         FRAMES,
+        1,
         "replies come a byte late, after another f3 (default 1)",
     ),
-    fault(
+    spec(
         "nan-pm",
         FRAMES,
+        1,
         "histograms have a PM that is no number, under a right checksum (default 1)",
     ),
-    fault(
+    spec(
         "stay-busy",
         "polls",
+        UNTIL_CLEARED,
         "polls are answered busy (default: until cleared)",
     ),
-    fault(
+    spec(
         "bad-poll",
         "polls",
+        1,
         "polls are answered e6, as with a loose SS wire (default 1)",
     ),
-    fault(
+    spec(
         "wrong-echo",
         "bytes",
+        1,
         "written bytes come back changed (default 1)",
     ),
-    fault(
+    spec(
         "answer-ff",
         "bytes",
+        UNTIL_CLEARED,
         "all bytes read ff: no power (default: until cleared)",
     ),
-    fault(
+    spec(
         "answer-00",
         "bytes",
+        UNTIL_CLEARED,
         "all bytes read 00: SDO torn off (default: until cleared)",
     ),
-    fault(
+    spec(
         "ignore-power",
         "commands",
+        UNTIL_CLEARED,
         "fan and laser do not obey (default: until cleared)",
     ),
-    fault(
+    spec(
         "fan-stuck",
         FRAMES,
+        UNTIL_CLEARED,
         "nothing flows and nothing is counted (default: until cleared)",
     ),
-    fault(
+    spec(
         "weak-laser",
         FRAMES,
+        UNTIL_CLEARED,
         "the laser status is 300 (default: until cleared)",
     ),
-    fault(
+    spec(
         "power-cycle",
         "times",
+        1,
         "the counter loses its power for a moment (default 1)",
     ),
-    fault("nack", "frames", "the bridge refuses transfers (default 1)"),
-    fault(
+    spec(
+        "nack",
+        "frames",
+        1,
+        "the bridge refuses transfers (default 1)",
+    ),
+    spec(
         "reset-bridge",
         "times",
+        1,
         "the bridge forgets that it is an SPI master (default 1)",
     ),
-    fault(
+    spec(
         "silent",
         "messages",
+        UNTIL_CLEARED,
         "the bridge does not answer (default: until cleared)",
     ),
-    fault(
+    spec(
         "short-answer",
         "messages",
+        1,
         "the bridge's answers lack their last byte (default 1)",
     ),
-    fault(
+    spec(
         "garbage",
         "messages",
+        1,
         "the bridge answers with noise (default 1)",
     ),
-    fault(
+    spec(
         "chunk",
         "messages",
+        UNTIL_CLEARED,
         "the bridge's answers come byte by byte (default: until cleared)",
     ),
-    fault(
+    spec(
         "other-module",
         "messages",
+        UNTIL_CLEARED,
         "the bridge says it is a relay board (default: until cleared)",
     ),
-    fault(
+    spec(
         "vanish",
         "ms",
+        2000,
         "the bridge is unplugged at its next message, for that long (default 2000)",
     ),
 ];
 
-const FRAMES: &str = "replies";
-const FOR_EVER: u64 = u64::MAX;
-
-const fn fault(name: &'static str, argument: &'static str, help: &'static str) -> FaultSpec {
+const fn spec(
+    name: &'static str,
+    argument: &'static str,
+    default: u64,
+    help: &'static str,
+) -> FaultSpec {
     FaultSpec {
         name,
         argument,
+        default,
         help,
     }
 }
 
-/// How far each fault goes when no number is given, in the order of [`FAULTS`].
-const DEFAULTS: [u64; FAULTS.len()] = [
-    1, 1, 1, 1, 1, FOR_EVER, 1, 1, FOR_EVER, FOR_EVER, FOR_EVER, FOR_EVER, FOR_EVER, 1, 1, 1,
-    FOR_EVER, 1, 1, FOR_EVER, FOR_EVER, 2000,
-];
-
-/// Position of each of the counter's own faults in [`FAULTS`].
+/// Position of each of the counter's own fault in [`FAULTS`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Fault {
+pub enum Fault {
     FlipBit,
     WrongChecksum,
     DropByte,
@@ -153,67 +175,16 @@ pub(super) enum Fault {
     PowerCycle,
 }
 
-/// A fault that the counter does not have.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("the simulated particle counter has no fault {0:?}")]
-pub struct UnknownFault(pub String);
+/// The present faults of the simulated particle counter.
+pub type Faults = fault::Faults<Fault>;
 
-/// The present faults, shared by counter, bridge and whoever commands them. Cheap to clone, usable from any thread.
-#[derive(Debug, Clone)]
-pub struct Faults(Arc<[AtomicU64; FAULTS.len()]>);
+impl fault::Fault for Fault {
+    const DEVICE: &'static str = "simulated particle counter";
+    const TABLE: &'static [FaultSpec] = FAULTS;
 
-impl Faults {
-    /// No fault at all.
-    pub fn none() -> Self {
-        Self(Arc::default())
+    fn index(self) -> usize {
+        self as usize
     }
-
-    /// Switches the fault `name` of [`FAULTS`] on, for `n` of its argument's unit; 0 switches it off.
-    ///
-    /// # Errors
-    /// [`UnknownFault`].
-    pub fn set(&self, name: &str, n: Option<u64>) -> Result<(), UnknownFault> {
-        let index = position(name).ok_or_else(|| UnknownFault(name.to_owned()))?;
-        self.0[index].store(n.unwrap_or(DEFAULTS[index]), Ordering::SeqCst);
-        Ok(())
-    }
-
-    /// Ends every fault.
-    pub fn clear(&self) {
-        for left in self.0.iter() {
-            left.store(0, Ordering::SeqCst);
-        }
-    }
-
-    /// Whether the fault `name` strikes now, for devices that this module does not know. Uses up one of what is left;
-    /// `vanish` gives its milliseconds and is over. `None` also for an unknown name.
-    pub fn strike_named(&self, name: &str) -> Option<u64> {
-        let index = position(name)?;
-        if FAULTS[index].argument == "ms" {
-            let ms = self.0[index].swap(0, Ordering::SeqCst);
-            return (ms > 0).then_some(ms);
-        }
-        self.strike_at(index).then_some(1)
-    }
-
-    /// Whether the fault strikes now; uses up one of what is left.
-    pub(super) fn strike(&self, fault: Fault) -> bool {
-        self.strike_at(fault as usize)
-    }
-
-    fn strike_at(&self, index: usize) -> bool {
-        self.0[index]
-            .fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| match left {
-                0 => None,
-                FOR_EVER => Some(FOR_EVER),
-                finite => Some(finite - 1),
-            })
-            .is_ok()
-    }
-}
-
-fn position(name: &str) -> Option<usize> {
-    FAULTS.iter().position(|fault| fault.name == name)
 }
 
 #[cfg(test)]
@@ -240,28 +211,5 @@ mod tests {
         ] {
             assert_eq!(FAULTS[fault as usize].name, name);
         }
-    }
-
-    #[test]
-    fn a_fault_strikes_as_often_as_told() {
-        let faults = Faults::none();
-        assert!(!faults.strike(Fault::FlipBit));
-        faults.set("flip-bit", Some(2)).unwrap();
-        assert!(faults.strike(Fault::FlipBit) && faults.strike(Fault::FlipBit));
-        assert!(!faults.strike(Fault::FlipBit));
-        faults.set("stay-busy", None).unwrap();
-        assert!((0..100).all(|_| faults.strike(Fault::StayBusy)));
-        faults.set("vanish", None).unwrap();
-        assert_eq!(faults.strike_named("vanish"), Some(2000));
-        assert_eq!(faults.strike_named("vanish"), None);
-        faults.set("nack", Some(1)).unwrap();
-        assert_eq!(faults.strike_named("nack"), Some(1));
-        assert_eq!(faults.strike_named("nack"), None);
-        faults.clear();
-        assert!(!faults.strike(Fault::StayBusy));
-        assert_eq!(
-            faults.set("melt", None).unwrap_err().to_string(),
-            "the simulated particle counter has no fault \"melt\""
-        );
     }
 }

@@ -9,7 +9,7 @@ mod faults;
 mod unit;
 
 pub use counter::Counter;
-pub use faults::{FAULTS, Faults, UnknownFault};
+pub use faults::{FAULTS, Faults};
 
 use std::time::Duration;
 

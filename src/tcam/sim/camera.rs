@@ -18,7 +18,7 @@ use std::time::Duration;
 use super::calendar::Calendar;
 use super::faults::{Fault, Faults};
 use super::image::{self, Armed};
-use super::lepton::{FFC_DURATION, Lepton, Settings};
+use super::lepton::{Lepton, Settings};
 use super::scene::{Random, Scene};
 use super::wire::{Output, Wire};
 use crate::tcam::proto::image::encode_packet;
@@ -35,8 +35,6 @@ const LONGEST_ANSWER: usize = 2048;
 const ANSWER_QUEUE: usize = 8192;
 /// How late a delayed answer is: later than a driver should wait.
 const ANSWER_DELAY: Duration = Duration::from_secs(3);
-/// How long a restart takes.
-const RESTART: Duration = Duration::from_millis(1500);
 const NAME: &str = "tCam-Mini-51A0";
 
 /// Which way images go.
@@ -253,7 +251,7 @@ impl Camera {
         self.update_until = None;
         self.dark_until = Some(now + dark);
         self.images_disabled = false;
-        self.faults.end(Fault::SpiDead);
+        self.faults.take(Fault::SpiDead);
     }
 
     fn is_dark(&self, now: Duration) -> bool {
@@ -267,11 +265,11 @@ impl Camera {
 
     /// Faults that happen when they are set and not at an occasion.
     fn suffer(&mut self, now: Duration) {
-        if let Some(dark) = self.faults.take(Fault::Reboot, RESTART) {
-            self.restart(dark, now);
+        if let dark @ 1.. = self.faults.take(Fault::Reboot) {
+            self.restart(Duration::from_millis(dark), now);
         }
-        if let Some(gap) = self.faults.take(Fault::FfcGap, FFC_DURATION) {
-            self.lepton.run_ffc(gap, now);
+        if let gap @ 1.. = self.faults.take(Fault::FfcGap) {
+            self.lepton.run_ffc(Duration::from_millis(gap), now);
         }
         let dead = self.faults.is_on(Fault::SpiDead);
         if dead && !self.images_disabled {
@@ -318,10 +316,10 @@ impl Camera {
         if packet.len() > LONGEST_ANSWER || queued + packet.len() > ANSWER_QUEUE {
             return;
         }
-        if self.faults.strike(Fault::SwallowAnswer) {
+        if self.faults.strike_every(Fault::SwallowAnswer) {
             return;
         }
-        let late = match self.faults.strike(Fault::DelayAnswer) {
+        let late = match self.faults.strike_every(Fault::DelayAnswer) {
             true => ANSWER_DELAY,
             false => Duration::ZERO,
         };
@@ -379,7 +377,7 @@ impl Camera {
         if busy && (pending == Pending::Single || self.config.frame_period.is_zero()) {
             return;
         }
-        let lost = busy || self.images_disabled || self.faults.strike(Fault::NoImage);
+        let lost = busy || self.images_disabled || self.faults.strike_every(Fault::NoImage);
         if !lost {
             self.send_image(now);
         }

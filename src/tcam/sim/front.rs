@@ -10,6 +10,7 @@ use futures_lite::io::AsyncWrite;
 
 use super::faults::{Fault, Faults};
 use crate::base::clock::Clock;
+use crate::base::fault::UNTIL_CLEARED;
 
 /// Time since the simulation began.
 #[derive(Debug, Clone)]
@@ -119,16 +120,16 @@ impl Presence {
 
     /// Does as the faults say; tells what has changed.
     pub(super) fn obey(&mut self, faults: &Faults, now: Duration) -> Option<Turn> {
-        let wanted = faults.absence();
-        match (&self.absent, wanted) {
-            (None, Some(duration)) => {
-                let until = duration.map(|duration| now + duration);
+        match (&self.absent, faults.number(Fault::Vanish)) {
+            (None, 0) => return None,
+            (None, ms) => {
+                let until = (ms != UNTIL_CLEARED).then(|| now + Duration::from_millis(ms));
                 self.absent = Some(Absence { until });
                 return Some(Turn::Goes);
             }
-            (Some(_), None) => {}
+            (Some(_), 0) => {}
             (Some(Absence { until: Some(until) }), _) if *until <= now => {
-                faults.end(Fault::Vanish);
+                faults.take(Fault::Vanish);
             }
             _ => return None,
         }

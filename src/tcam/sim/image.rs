@@ -38,25 +38,25 @@ pub(super) fn arm(
     damage(&mut packet, faults, random);
     // On SPI the host reads on: the line is idle then.
     packet.resize(length, 0xff);
-    if faults.strike(Fault::WrongChecksum) {
+    if faults.strike_every(Fault::WrongChecksum) {
         packet[announced - 1] ^= 1;
     }
     let text = announced_as(announcement, faults);
-    let armed = !faults.strike(Fault::NoArm);
+    let armed = !faults.strike_every(Fault::NoArm);
     (armed.then_some(packet), text)
 }
 
 /// Damages an image's bytes, whatever is around them.
 pub(super) fn damage(packet: &mut Vec<u8>, faults: &Faults, random: &mut Random) {
     let mut place = || DAMAGE.start + random.below(DAMAGE.len() as u64) as usize;
-    if faults.strike(Fault::FlipByte) {
+    if faults.strike_every(Fault::FlipByte) {
         let byte = &mut packet[place()];
         *byte = if *byte == b'A' { b'B' } else { b'A' };
     }
-    if faults.strike(Fault::DropByte) {
+    if faults.strike_every(Fault::DropByte) {
         packet.remove(place());
     }
-    if faults.strike(Fault::Transpose) {
+    if faults.strike_every(Fault::Transpose) {
         let place = place();
         let unequal = packet[place..]
             .windows(2)
@@ -74,9 +74,11 @@ fn announced_as(announcement: Announcement, faults: &Faults) -> Vec<u8> {
         (Fault::AnnounceHuge, 60_000),
         (Fault::AnnounceNegative, -1),
     ];
-    let lie = lies.into_iter().find(|(fault, _)| faults.strike(*fault));
+    let lie = lies
+        .into_iter()
+        .find(|(fault, _)| faults.strike_every(*fault));
     let value = lie.map_or(truth, |(_, value)| value);
-    announce(value, faults.strike(Fault::AnnounceString))
+    announce(value, faults.strike_every(Fault::AnnounceString))
 }
 
 fn announce(value: i64, as_string: bool) -> Vec<u8> {

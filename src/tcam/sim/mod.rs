@@ -24,7 +24,7 @@ pub mod spi_socket;
 mod wire;
 
 pub use camera::{Camera, Config, Interface};
-pub use faults::{FAULTS, Faults, UnknownFault};
+pub use faults::{FAULTS, Faults};
 pub use hardware::{Hardware, SpiPort, StartError};
 pub use network::Network;
 pub use scene::{Scene, SceneError};

@@ -75,16 +75,16 @@ impl Wire {
 
     /// Sends an answer, or a message.
     pub(super) fn answer(&mut self, packet: Vec<u8>, faults: &Faults, now: Duration) {
-        if faults.strike(Fault::Unsolicited) {
+        if faults.strike_every(Fault::Unsolicited) {
             let info = CamInfo::new(InfoKind::Internal, "Simulated internal error");
             let mut message = Vec::new();
             Response::CamInfo(info).write_packet(&mut message);
             self.push(message, now);
         }
-        if faults.strike(Fault::BadUtf8) {
+        if faults.strike_every(Fault::BadUtf8) {
             self.push(b"\x02{\"cam_info\":\"\xff\xc3\xfe\"}\x03".to_vec(), now);
         }
-        if self.glued.is_none() && faults.strike(Fault::Glue) {
+        if self.glued.is_none() && faults.strike_every(Fault::Glue) {
             self.glued = Some((now + GLUE, packet));
             return;
         }
@@ -93,7 +93,7 @@ impl Wire {
 
     /// Sends an `image_ready`.
     pub(super) fn announcement(&mut self, packet: Vec<u8>, faults: &Faults, now: Duration) {
-        match faults.strike(Fault::Pause) {
+        match faults.strike_every(Fault::Pause) {
             true => self.pause(packet, now),
             false => self.packet(packet, 1, faults, now),
         }
@@ -101,11 +101,11 @@ impl Wire {
 
     /// Sends an image over TCP.
     pub(super) fn image(&mut self, mut packet: Vec<u8>, faults: &Faults, now: Duration) {
-        if faults.strike(Fault::Close) {
+        if faults.strike_every(Fault::Close) {
             packet.truncate(packet.len() / 2);
             self.push(packet, now);
             self.close(now);
-        } else if faults.strike(Fault::Pause) {
+        } else if faults.strike_every(Fault::Pause) {
             self.pause(packet, now);
         } else {
             self.packet(packet, PIECE, faults, now);
@@ -113,11 +113,11 @@ impl Wire {
     }
 
     fn packet(&mut self, packet: Vec<u8>, piece: usize, faults: &Faults, now: Duration) {
-        if faults.strike(Fault::Junk) {
+        if faults.strike_every(Fault::Junk) {
             let junk = self.junk();
             self.push(junk, now);
         }
-        if !faults.strike(Fault::Split) {
+        if !faults.strike_every(Fault::Split) {
             return self.push(packet, now);
         }
         for piece in packet.chunks(piece) {
