@@ -3,8 +3,10 @@
 use std::path::Path;
 
 use crate::base::clock::Clock;
+use crate::bus::sim_port::StartError;
 use crate::opcn3::sim::{Counter, Faults, SimConfig};
-use crate::usbiss::sim::{Bridge, Port, StartError, Trouble};
+use crate::usbiss;
+use crate::usbiss::sim::{Bridge, Port, Trouble};
 
 /// Switches a counter on behind a bridge whose serial port is the symbolic link `link`. Both suffer from `faults`.
 ///
@@ -16,7 +18,7 @@ pub fn start(
     faults: Faults,
     link: &Path,
 ) -> Result<Port, StartError> {
-    Port::start(clock, bridge(config, faults), link)
+    usbiss::sim::plug_in(clock, bridge(config, faults), link)
 }
 
 /// The counter behind the bridge, without a port.

@@ -172,7 +172,7 @@ fn unreachable(host: &HostPort, error: &std::io::Error) -> Failure {
 fn simulated(loaded: &Loaded, clock: &Clock) -> (Options, Option<FaultSwitch>) {
     let faults = sim::Faults::none();
     let link = loaded.config.storage.data.join("bitscope.tty");
-    let port = sim::Port::start(clock.clone(), sim::Config::default(), faults.clone(), &link)
+    let port = sim::plug_in(clock.clone(), sim::Config::default(), faults.clone(), &link)
         .map_err(|error| Failure::from_error(Kind::Absent, &error));
     let port = Rc::new(port);
     let options = options(LinkKind::Sim, move |clock, trace| {

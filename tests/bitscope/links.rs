@@ -12,7 +12,7 @@ use outpost::bitscope::proto::datagram::SERVER_COMMANDS;
 use outpost::bitscope::proto::{
     Capture, CaptureRequest, Cause, Channel, Shape, TriggerKind, WaveformRequest,
 };
-use outpost::bitscope::sim::{Config, Faults, Port, TcpFront, UdpFront};
+use outpost::bitscope::sim::{Config, Faults, TcpFront, UdpFront, plug_in};
 use outpost::bus::serial::open_async;
 use smol::Async;
 
@@ -70,7 +70,7 @@ fn every_mode_over_every_link_and_every_split_gives_the_same_traces() {
             faults.set("slow-writes", None).unwrap();
         }
         let (clock, config) = (Clock::real(), Config::default());
-        let port = Port::start(clock.clone(), config, faults.clone(), &link).unwrap();
+        let port = plug_in(clock.clone(), config, faults.clone(), &link).unwrap();
         let tty = smol::block_on(async { capture_all(over_tty(port.path()).await).await });
         assert!(tty == expected, "pty, slow: {slow}");
         let front = TcpFront::start(clock.clone(), config, faults.clone(), any).unwrap();

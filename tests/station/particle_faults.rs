@@ -13,7 +13,7 @@ use outpost::bus::pty::Pty;
 use outpost::opcn3::proto::Status;
 use outpost::opcn3::sim::{Counter, Faults, SimConfig};
 use outpost::store::readings::Flags;
-use outpost::usbiss::sim::{Bridge, Port};
+use outpost::usbiss::sim::{Bridge, plug_in};
 
 use super::harness::{Client, Setup, eventually, short_folder};
 use super::particle::{counter, health, numbers};
@@ -233,7 +233,7 @@ fn a_program_that_is_stopped_while_it_starts_leaves_the_laser_off() {
     let slave = counter.clone();
     let slave = move |byte, now| slave.lock().unwrap().transfer(byte, now);
     let bridge = Bridge::new(Box::new(slave), Box::new(|_| None));
-    let port = Port::start(Clock::real(), bridge, &folder.path().join("tty")).unwrap();
+    let port = plug_in(Clock::real(), bridge, &folder.path().join("tty")).unwrap();
     let status = || -> Status { counter.lock().unwrap().status() };
     let station = Setup::small()
         .opc("link = \"usb-iss\"")

@@ -27,7 +27,7 @@ use outpost::opcn3::{
 use outpost::store::readings::{
     ClockState, Database, DatabaseSettings, ReadingStore, StoredReading,
 };
-use outpost::usbiss::sim::{Bridge, Port};
+use outpost::usbiss::sim::{Bridge, Port, plug_in};
 use smol::{LocalExecutor, Task};
 use tempfile::TempDir;
 
@@ -73,7 +73,7 @@ impl World {
             Box::new(move |byte, now| counter.lock().unwrap().transfer(byte, now)),
             Box::new(move |trouble| faults.strike_named(trouble.name())),
         );
-        let port = Port::start(world.clock.clone(), bridge, &world.tty()).unwrap();
+        let port = plug_in(world.clock.clone(), bridge, &world.tty()).unwrap();
         world.port = Some(port);
         world
     }

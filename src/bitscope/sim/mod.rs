@@ -22,4 +22,4 @@ pub use device::{Config, Device};
 pub use faults::{FAULTS, Faults};
 pub use inputs::{Inputs, Signal};
 pub use network::{Answer, Datagrams, TcpFront, UdpFront};
-pub use port::{Port, StartError};
+pub use port::{Port, plug_in};

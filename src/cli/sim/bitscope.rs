@@ -11,7 +11,7 @@ use lexopt::ValueExt;
 
 use super::{Failure, failed, faults, help, log_to_standard_error, number, print, read_flags};
 use crate::base::clock::Clock;
-use crate::bitscope::sim::{Config, FAULTS, Port, TcpFront, UdpFront};
+use crate::bitscope::sim::{Config, FAULTS, TcpFront, UdpFront, plug_in};
 
 const HEAD: &str = "\
 Offer a simulated BitScope Micro oscilloscope.
@@ -63,7 +63,7 @@ pub(super) fn run(flags: &[OsString]) -> Result<ExitCode, Failure> {
     let mut signals = super::signals()?;
     match (options.tty, options.tcp, options.udp) {
         (Some(link), None, None) => {
-            let port = Port::start(clock, config, faults, &link).map_err(|error| failed(&error))?;
+            let port = plug_in(clock, config, faults, &link).map_err(|error| failed(&error))?;
             let pts = port.pts().display();
             print(&format!("tty {} {pts}\nready\n", link.display()))?;
             block_on(signals.next());

@@ -5,10 +5,9 @@
 
 use std::future::{pending, poll_fn};
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::pin::Pin;
 use std::task::{Context, Poll};
-use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use futures_lite::future::or;
@@ -20,7 +19,8 @@ use super::faults::Faults;
 use super::front::{Outgoing, Pace, Presence, Turn};
 use super::wire::Output;
 use crate::base::clock::Clock;
-use crate::bus::pty::{Pty, PtyError};
+use crate::bus::pty::Pty;
+use crate::bus::sim_port::{PlugOrder, SimPort, Socket, StartError};
 use crate::bus::spi::{MemorySpi, SpiLink};
 
 /// Bytes for a host that does not read: those of the camera's ring buffer. More are lost, as on a wire.
@@ -30,24 +30,10 @@ const SPI_HZ: u64 = 7_000_000;
 /// What a line reads that nobody drives.
 const FLOATING: u8 = 0xff;
 
-/// Why the camera cannot be simulated.
-#[derive(Debug, thiserror::Error)]
-pub enum StartError {
-    /// No port.
-    #[error("the simulated thermal camera gets no serial port")]
-    Port(#[from] PtyError),
-    /// No thread.
-    #[error("the simulated thermal camera gets no thread")]
-    Thread(#[source] io::Error),
-}
-
 /// A simulated camera with UART and SPI. It runs until this is dropped.
 #[derive(Debug)]
 pub struct Hardware {
-    link: PathBuf,
-    pts: PathBuf,
-    orders: Option<Sender<Order>>,
-    thread: Option<JoinHandle<()>>,
+    uart: SimPort<Order>,
 }
 
 /// The camera's SPI slave, for any number of masters: they take turns.
@@ -59,11 +45,13 @@ pub struct SpiPort {
 #[derive(Debug)]
 enum Order {
     Transfer(Transaction),
-    /// Pull the plug of the UART, or put it in again; told when done.
-    Plug {
-        plugged: bool,
-        done: Sender<()>,
-    },
+    Plug(PlugOrder),
+}
+
+impl From<PlugOrder> for Order {
+    fn from(order: PlugOrder) -> Self {
+        Self::Plug(order)
+    }
 }
 
 #[derive(Debug)]
@@ -84,53 +72,42 @@ impl Hardware {
         faults: Faults,
         link: &Path,
     ) -> Result<Self, StartError> {
-        let pty = Pty::open(Some(link))?;
-        let pts = pty.path().to_owned();
-        let (orders, inbox) = bounded(16);
         let config = Config {
             interface: Interface::Hardware,
             ..config
         };
+        // Its time begins now and not when its thread does.
         let pace = Pace::new(clock);
-        let board = Board {
-            camera: Camera::new(config, faults, pace.now()),
-            pace,
-            link: link.to_owned(),
-            pty: Some(pty),
-            outgoing: Outgoing::default(),
-            inbox,
-            transactions: Vec::new(),
-            presence: Presence::default(),
-        };
-        let thread = thread::Builder::new()
-            .name("tcam-sim".into())
-            .spawn(move || smol::block_on(board.run()))
-            .map_err(StartError::Thread)?;
-        Ok(Self {
-            link: link.to_owned(),
-            pts,
-            orders: Some(orders),
-            thread: Some(thread),
-        })
+        let camera = Camera::new(config, faults, pace.now());
+        let uart = SimPort::start("thermal camera", "tcam-sim", link, move |socket, inbox| {
+            let board = Board {
+                camera,
+                pace,
+                socket,
+                outgoing: Outgoing::default(),
+                inbox,
+                transactions: Vec::new(),
+                presence: Presence::default(),
+            };
+            board.run()
+        })?;
+        Ok(Self { uart })
     }
 
     /// The UART, for drivers.
     pub fn port(&self) -> &Path {
-        &self.link
+        self.uart.path()
     }
 
     /// The pseudo-terminal behind [`port`](Self::port) at the start; another one after it was plugged in again.
     pub fn pts(&self) -> &Path {
-        &self.pts
+        self.uart.pts()
     }
 
     /// The SPI slave.
     pub fn spi_port(&self) -> SpiPort {
-        let orders = self.orders.as_ref();
         SpiPort {
-            orders: orders
-                .expect("a sender because only dropping takes it")
-                .clone(),
+            orders: self.uart.orders().clone(),
         }
     }
 
@@ -142,32 +119,12 @@ impl Hardware {
     /// Pulls the UART's plug: the link goes, an open port is disconnected. The camera stays powered and goes on.
     /// Blocks until it is done.
     pub fn unplug(&self) {
-        self.set_plugged(false);
+        self.uart.unplug();
     }
 
     /// Puts the plug in again, under the same link. Blocks until it is done.
     pub fn plug(&self) {
-        self.set_plugged(true);
-    }
-
-    fn set_plugged(&self, plugged: bool) {
-        let (done, wait) = bounded(1);
-        if let Some(orders) = &self.orders {
-            let _ = orders.send_blocking(Order::Plug { plugged, done });
-            let _ = wait.recv_blocking();
-        }
-    }
-}
-
-impl Drop for Hardware {
-    /// Waits until the link is gone.
-    fn drop(&mut self) {
-        if let Some(orders) = self.orders.take() {
-            orders.close();
-        }
-        if let Some(thread) = self.thread.take() {
-            let _ = thread.join();
-        }
+        self.uart.plug();
     }
 }
 
@@ -202,8 +159,7 @@ impl SpiPort {
 struct Board {
     camera: Camera,
     pace: Pace,
-    link: PathBuf,
-    pty: Option<Pty>,
+    socket: Socket,
     outgoing: Outgoing,
     inbox: Receiver<Order>,
     /// Being clocked until then.
@@ -250,9 +206,9 @@ impl Board {
         };
         let due = transaction.into_iter().chain(camera).min();
         let faults = self.camera.faults().clone();
-        let (pty, outgoing) = (&mut self.pty, &mut self.outgoing);
+        let (line, outgoing) = (self.socket.line(), &mut self.outgoing);
         let uart = async {
-            match pty {
+            match line {
                 Some(pty) => poll_fn(|cx| poll_uart(pty, outgoing, buffer, cx)).await,
                 None => pending().await,
             }
@@ -291,7 +247,7 @@ impl Board {
                 Output::Bytes(_) | Output::Close => {}
             }
         }
-        if self.pty.is_none() {
+        if !self.socket.is_plugged() {
             self.outgoing.clear();
         }
     }
@@ -307,13 +263,10 @@ impl Board {
                 let end = self.pace.now() + Duration::from_micros(us);
                 self.transactions.push((end, transaction));
             }
-            Order::Plug { plugged, done } => {
-                match plugged {
-                    true => self.put_plug(),
-                    false => self.pull_plug(),
-                }
-                let _ = done.try_send(());
-            }
+            Order::Plug(order) => order.obey(|plugged| match plugged {
+                true => self.socket.put(),
+                false => self.pull_plug(),
+            }),
         }
     }
 
@@ -333,25 +286,15 @@ impl Board {
             Some(Turn::Goes) => self.pull_plug(),
             Some(Turn::Returns) => {
                 self.camera.restart(Duration::ZERO, now);
-                self.put_plug();
+                self.socket.put();
             }
             None => {}
         }
     }
 
     fn pull_plug(&mut self) {
-        self.pty = None;
+        self.socket.pull();
         self.outgoing.clear();
-    }
-
-    fn put_plug(&mut self) {
-        if self.pty.is_some() {
-            return;
-        }
-        match Pty::open(Some(&self.link)) {
-            Ok(pty) => self.pty = Some(pty),
-            Err(error) => tracing::error!("the simulated thermal camera stays unplugged: {error}"),
-        }
     }
 }
 

@@ -25,7 +25,7 @@ mod wire;
 
 pub use camera::{Camera, Config, Interface};
 pub use faults::{FAULTS, Faults};
-pub use hardware::{Hardware, SpiPort, StartError};
+pub use hardware::{Hardware, SpiPort};
 pub use network::Network;
 pub use scene::{Scene, SceneError};
 pub use spi_socket::SpiSocket;

@@ -13,7 +13,7 @@ use super::proto::{
     ACK, Command, ErrorCode, Identity, MAX_MESSAGE, MODULE_ID, NACK, POWER_UP_MODE, Rejection,
     SERIAL_DIGITS, encode_mode_answer,
 };
-pub use port::{Port, StartError};
+pub use port::{Port, plug_in};
 
 /// Bytes of a full-speed USB packet: more are another message.
 pub const PACKET: usize = 64;
