@@ -2,7 +2,6 @@
 
 pub(crate) mod cloud;
 mod discovery;
-mod endpoints;
 #[cfg(feature = "libcamera")]
 mod hq_camera;
 #[cfg(not(feature = "libcamera"))]
@@ -13,6 +12,7 @@ mod logging;
 mod notify;
 pub mod particle;
 pub mod particle_sim;
+mod ports;
 mod readings;
 mod scope;
 mod spectrometer;
@@ -30,12 +30,14 @@ use async_signal::{Signal, Signals};
 use futures_lite::StreamExt;
 use futures_lite::future::poll_once;
 use notify::Notifier;
-use smol::{LocalExecutor, Task, channel};
+use ports::Ports;
+use smol::channel::{self, Receiver};
+use smol::{LocalExecutor, Task};
+use station::Station;
 
 use crate::base::health::State;
 use crate::base::shutdown::{Shutdown, Trigger, shutdown};
 use crate::config::Loaded;
-use crate::server::{Listener, Protocol, ScopePort};
 use crate::store::StoreError;
 
 /// The stop of systemd comes after 5 s; this leaves time to log what did not end.
@@ -43,6 +45,7 @@ const STOP_LIMIT: Duration = Duration::from_millis(4_500);
 
 /// Time given to instruments before the station says that it is ready.
 const OPENING: Duration = Duration::from_millis(150);
+
 /// Why the station cannot run.
 #[derive(Debug, thiserror::Error)]
 pub enum AppError {
@@ -112,79 +115,20 @@ async fn run(loaded: Loaded, executor: Rc<LocalExecutor<'static>>) -> Result<(),
     report(&loaded);
     let (trigger, stopping) = shutdown();
     watch_signals(&executor, trigger.clone())?;
-    let scpi = &loaded.config.scpi;
-    let listen = |bind, port, key, protocol| {
-        let address = SocketAddr::new(bind, port);
-        Listener::bind(address, protocol, scpi.max_clients).map_err(|source| AppError::Listen {
-            address,
-            key,
-            source,
-        })
-    };
-    let bind = scpi.bind;
-    let mut listeners = vec![
-        (
-            "scpi",
-            listen(bind, scpi.port, "scpi.port", Protocol::Scpi)?,
-        ),
-        (
-            "legacy",
-            listen(bind, scpi.legacy_port, "scpi.legacy_port", Protocol::Legacy)?,
-        ),
-    ];
-    let tcam = &loaded.config.tcam;
-    if tcam.enabled {
-        let listener = listen(
-            tcam.bind,
-            tcam.serve_port,
-            "tcam.serve_port",
-            Protocol::Thermal,
-        )?;
-        listeners.push(("tcam", listener));
-    }
-    let msp1000 = &loaded.config.msp1000;
-    if msp1000.enabled {
-        let listener = listen(
-            msp1000.bind,
-            msp1000.serve_port,
-            "msp1000.serve_port",
-            Protocol::Spectrometer,
-        )?;
-        listeners.push(("msp1000", listener));
-    }
-    let http = &loaded.config.http;
-    listeners.push((
-        "http",
-        listen(http.bind, http.port, "http.port", Protocol::Http)?,
-    ));
-    let mut scope_port = bind_scope(&loaded)?;
+    let mut ports = Ports::bind(&loaded)?;
     let (alive, all_gone) = channel::bounded::<()>(1);
     let station = station::build(&loaded, executor.clone(), trigger, stopping.clone(), alive)?;
-    if station.services.thermal.is_none() {
-        listeners.retain(|(name, _)| *name != "tcam");
-    }
-    scope_port = scope_port.filter(|_| station.services.scope.is_some());
-    if station.services.spectrometer_tls.is_none() {
-        listeners.retain(|(name, _)| *name != "msp1000");
-    }
-    let bound = endpoints::publish(&loaded, &listeners, scope_port.as_ref())?;
+    ports.retain(&station.services);
+    let bound = ports.publish(&loaded)?;
     // Set here and nowhere else.
     let _ = station.services.endpoints.set(bound.clone());
-    if let Some(port) = scope_port {
-        let serving = port.run(station.services.clone());
-        executor.spawn(serving).detach();
-    }
     let notifier = Notifier::from_environment();
     let heartbeat = notifier.heartbeat(
         station.clock.clone(),
         station.services.server_health.clone(),
     );
     executor.spawn(heartbeat).detach();
-    for (_, listener) in listeners {
-        executor
-            .spawn(listener.run(station.services.clone()))
-            .detach();
-    }
+    ports.serve(&executor, &station.services);
     // A camera that opens at once serves the first command after `ready`; a slow one is not waited for.
     if let Some(camera) = &station.services.camera {
         station.clock.timeout(OPENING, camera.opened()).await;
@@ -195,7 +139,14 @@ async fn run(loaded: Loaded, executor: Rc<LocalExecutor<'static>>) -> Result<(),
     stopping.wait().await;
     notifier.stopping();
     tracing::info!("stopping");
-    let station::Station {
+    stop(station, all_gone, announced).await;
+    ports::retract(&loaded);
+    Ok(())
+}
+
+/// Lets sessions, instruments and announcements come to their end, within the limit.
+async fn stop(station: Station, all_gone: Receiver<()>, announced: Task<()>) {
+    let Station {
         services,
         instruments,
         clock,
@@ -212,15 +163,13 @@ async fn run(loaded: Loaded, executor: Rc<LocalExecutor<'static>>) -> Result<(),
         tracing::warn!("some operations did not end in time");
     }
     drop(status_led);
-    endpoints::retract(&loaded);
-    Ok(())
 }
 
 /// Makes the station known on the network, as long as it runs.
 fn announce_services(
     loaded: &Loaded,
     bound: &[(&'static str, SocketAddr)],
-    station: &station::Station,
+    station: &Station,
     stopping: Shutdown,
 ) -> Task<()> {
     let (settings, services) = (&loaded.config.discovery, &station.services);
@@ -241,21 +190,6 @@ fn announce_services(
         stopping,
     );
     services.executor.spawn(announcer.run())
-}
-
-/// Binds the port of the oscilloscope, where it is enabled.
-fn bind_scope(loaded: &Loaded) -> Result<Option<ScopePort>, AppError> {
-    let scope = &loaded.config.bitscope;
-    if !scope.enabled {
-        return Ok(None);
-    }
-    let address = SocketAddr::new(scope.bind, scope.serve_port);
-    let port = ScopePort::bind(address).map_err(|source| AppError::Listen {
-        address,
-        key: "bitscope.serve_port",
-        source,
-    })?;
-    Ok(Some(port))
 }
 
 /// Says what `outpost check` would say, as far as it is no reason not to run.

@@ -9,6 +9,7 @@ use smol::{LocalExecutor, Task};
 
 use super::hq_camera;
 use super::readings::WallClock;
+use super::station::Parts;
 use crate::base::clock::Clock;
 use crate::base::conditions::Conditions;
 use crate::base::fault::FaultSwitch;
@@ -59,7 +60,46 @@ pub(super) struct Fitted {
     pub(super) tasks: Vec<Task<()>>,
 }
 
-pub(super) fn start_camera(
+/// The instruments that the station has, and the cloud.
+pub(super) struct Instruments {
+    pub(super) camera: Option<Camera>,
+    pub(super) thermal: Option<Thermal>,
+    pub(super) particles: Option<Particles>,
+    pub(super) cloud: Option<Cloud>,
+    pub(super) scope: Option<Oscilloscope>,
+    pub(super) spectrometer: Option<Spectrometer>,
+    /// How the spectrometer's port shows who it is.
+    pub(super) spectrometer_tls: Option<Arc<ServerConfig>>,
+}
+
+impl Instruments {
+    /// Starts them, each with its entry in the health book.
+    pub(super) fn start(
+        loaded: &Loaded,
+        common: &Common,
+        parts: &Parts,
+        fitted: &mut Fitted,
+    ) -> Self {
+        let camera = start_camera(loaded, common, parts.camera.clone(), fitted);
+        let thermal = start_thermal(loaded, common, parts.thermal.clone(), fitted);
+        let particles = start_particles(loaded, common, parts.particles.clone(), fitted);
+        let cloud = start_cloud(loaded, common, parts.cloud.clone(), fitted);
+        let scope = start_scope(loaded, common, parts.scope.clone(), fitted);
+        let spectrometer = start_spectrometer(loaded, common, parts.spectrometer.clone(), fitted);
+        let (spectrometer, spectrometer_tls) = spectrometer.unzip();
+        Self {
+            camera,
+            thermal,
+            particles,
+            cloud,
+            scope,
+            spectrometer,
+            spectrometer_tls: spectrometer_tls.flatten(),
+        }
+    }
+}
+
+fn start_camera(
     loaded: &Loaded,
     common: &Common,
     health: Health,
@@ -89,7 +129,7 @@ pub(super) fn start_camera(
     Some(camera)
 }
 
-pub(super) fn start_thermal(
+fn start_thermal(
     loaded: &Loaded,
     common: &Common,
     health: Health,
@@ -114,7 +154,7 @@ pub(super) fn start_thermal(
     Some(thermal)
 }
 
-pub(super) fn start_particles(
+fn start_particles(
     loaded: &Loaded,
     common: &Common,
     health: Health,
@@ -142,7 +182,7 @@ pub(super) fn start_particles(
     Some(particles)
 }
 
-pub(super) fn start_cloud(
+fn start_cloud(
     loaded: &Loaded,
     common: &Common,
     health: Health,
@@ -166,7 +206,7 @@ pub(super) fn start_cloud(
     Some(cloud)
 }
 
-pub(super) fn start_scope(
+fn start_scope(
     loaded: &Loaded,
     common: &Common,
     health: Health,
@@ -192,7 +232,7 @@ pub(super) fn start_scope(
 }
 
 /// The spectrometer, and how its port shows who it is.
-pub(super) fn start_spectrometer(
+fn start_spectrometer(
     loaded: &Loaded,
     common: &Common,
     health: Health,

@@ -13,10 +13,7 @@ use smol::channel::Sender;
 use smol::lock::Semaphore;
 
 use super::AppError;
-use super::instruments::{
-    Common, Fitted, start_camera, start_cloud, start_particles, start_scope, start_spectrometer,
-    start_thermal,
-};
+use super::instruments::{Common, Fitted, Instruments};
 use super::readings::{self, WallClock};
 use crate::base::clock::Clock;
 use crate::base::conditions::{Condition, Conditions};
@@ -60,17 +57,15 @@ pub(super) fn build(
     shutdown: Shutdown,
     alive: Sender<()>,
 ) -> Result<Station, AppError> {
-    let config = &loaded.config;
     let clock = Clock::real();
-    let ramdisk = open_storage(config)?;
+    let ramdisk = open_storage(&loaded.config)?;
     let health = HealthBook::new(clock.clone());
     let parts = register(&health);
-    let server_health = parts.server;
     let readings = readings::open(loaded, &clock, &parts.readings);
     let common = Common {
         conditions: Conditions::default(),
         jobs: Jobs::new(clock.clone()),
-        pool: BlockingPool::new(THREADS, QUEUE, server_health.clone(), "pool_overflows"),
+        pool: BlockingPool::new(THREADS, QUEUE, parts.server.clone(), "pool_overflows"),
         serial: board_serial(loaded),
         readings: readings.as_ref().map(ReadingStore::handle),
         wall_clock: WallClock::new(&clock, loaded.board.is_simulated()),
@@ -81,18 +76,48 @@ pub(super) fn build(
         shutdown,
     };
     let mut fitted = Fitted::default();
-    let camera = start_camera(loaded, &common, parts.camera, &mut fitted);
-    let thermal = start_thermal(loaded, &common, parts.thermal, &mut fitted);
-    let particles = start_particles(loaded, &common, parts.particles, &mut fitted);
-    let cloud = start_cloud(loaded, &common, parts.cloud, &mut fitted);
-    let scope = start_scope(loaded, &common, parts.scope, &mut fitted);
-    let (spectrometer, spectrometer_tls) =
-        start_spectrometer(loaded, &common, parts.spectrometer, &mut fitted).unzip();
+    let instruments = Instruments::start(loaded, &common, &parts, &mut fitted);
     watch_storage(&common, parts.store);
     watch_readings(&common, parts.readings);
     let clock = common.clock.clone();
     let tasks = std::mem::take(&mut fitted.tasks);
-    let services = Services {
+    let server = Server {
+        health: parts.server,
+        trigger,
+        alive,
+    };
+    Ok(Station {
+        services: Rc::new(services(loaded, common, fitted, instruments, server)),
+        instruments: Box::pin(async move {
+            for task in tasks {
+                task.await;
+            }
+            // Last: what the instruments handed over until now is committed.
+            if let Some(store) = readings {
+                smol::unblock(|| store.close()).await;
+            }
+        }),
+        clock,
+        status_led: light_status_led(loaded),
+    })
+}
+
+/// What the server alone needs.
+struct Server {
+    health: Health,
+    trigger: Trigger,
+    alive: Sender<()>,
+}
+
+fn services(
+    loaded: &Loaded,
+    common: Common,
+    fitted: Fitted,
+    instruments: Instruments,
+    server: Server,
+) -> Services {
+    let config = &loaded.config;
+    Services {
         identity: identity(loaded, &common.serial),
         board: board_json(loaded, &common.serial),
         executor: common.executor,
@@ -108,62 +133,48 @@ pub(super) fn build(
         archives: BlockingPool::new(
             ARCHIVES,
             ARCHIVES,
-            server_health.clone(),
+            server.health.clone(),
             "archive_overflows",
         ),
         recordings: Arc::new(Semaphore::new(RECORDINGS)),
-        server_health,
+        server_health: server.health,
         faults: fitted.faults,
         traces: fitted.traces,
         options: fitted.options,
         websockets: fitted.websockets,
         endpoints: OnceCell::new(),
-        camera,
+        camera: instruments.camera,
         camera_start: CameraStart {
             fps: config.camera.fps,
             analogue_gain: config.camera.analogue_gain,
         },
-        thermal,
-        particles,
-        cloud,
-        scope,
-        spectrometer,
-        spectrometer_tls: spectrometer_tls.flatten(),
+        thermal: instruments.thermal,
+        particles: instruments.particles,
+        cloud: instruments.cloud,
+        scope: instruments.scope,
+        spectrometer: instruments.spectrometer,
+        spectrometer_tls: instruments.spectrometer_tls,
         clock_settable: !loaded.board.is_simulated(),
         paths: legacy_paths(config),
         legacy_settle: Duration::from_millis(config.scpi.legacy_settle_ms.into()),
         legacy_close_stops_service: config.scpi.legacy_close_stops_service,
-        trigger,
+        trigger: server.trigger,
         tree: tree(),
-        alive,
-    };
-    Ok(Station {
-        services: Rc::new(services),
-        instruments: Box::pin(async move {
-            for task in tasks {
-                task.await;
-            }
-            // Last: what the instruments handed over until now is committed.
-            if let Some(store) = readings {
-                smol::unblock(|| store.close()).await;
-            }
-        }),
-        clock,
-        status_led: light_status_led(loaded),
-    })
+        alive: server.alive,
+    }
 }
 
 /// The entries of the parts in the health book.
-struct Parts {
-    camera: Health,
-    thermal: Health,
-    particles: Health,
-    scope: Health,
-    spectrometer: Health,
+pub(super) struct Parts {
+    pub(super) camera: Health,
+    pub(super) thermal: Health,
+    pub(super) particles: Health,
+    pub(super) scope: Health,
+    pub(super) spectrometer: Health,
     server: Health,
     store: Health,
     readings: Health,
-    cloud: Health,
+    pub(super) cloud: Health,
 }
 
 /// Enters every part in the health book, in the order it is shown.
