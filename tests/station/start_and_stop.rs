@@ -258,7 +258,7 @@ fn a_second_signal_ends_it_at_once() {
 fn killed_in_the_middle_of_a_capture_it_finds_order_again() {
     let station = Setup::simulated().start();
     let mut client = station.client();
-    client.command("CAP:SEQFET 'K',(1000),1000,0,0");
+    client.command("CAP:SEQFET 'K',(1000),60,0,0");
     station.wait_for_files(2);
     let folder = station.kill();
     let (images, ramdisk) = (
@@ -286,7 +286,7 @@ fn a_capture_that_still_waits_is_answered_when_the_station_stops() {
     let mut station = Setup::paced().start();
     let (mut first, mut second) = (station.legacy_client(), station.legacy_client());
     let mut other = station.client();
-    first.send("CAP:SEQFET A 1000 100 0.2 0");
+    first.send("CAP:SEQFET A 1000 60 0.2 0");
     eventually("the first capture runs", || {
         other.query("STAT:OPER:COND?") == "16"
     });
