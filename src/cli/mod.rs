@@ -1,6 +1,7 @@
 //! The command line: one file a subcommand.
 
 mod arguments;
+mod ask;
 mod boards;
 mod check;
 mod client;

@@ -1,14 +1,16 @@
 //! The work done by the station that runs on this machine.
 
 use std::thread::sleep;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use crate::cli::Failure;
 use crate::cli::client::{Client, detail};
+use crate::cli::{Failure, ask};
 use crate::cloud::{LastBatching, LastPass, Report};
 
 /// Between looks at a job.
 const LOOK: Duration = Duration::from_millis(50);
+/// A job that is still at it then is left to the station: an upload of weeks over a slow line takes hours.
+const LIMIT: Duration = Duration::from_secs(3600);
 
 /// A station that answers.
 pub(super) struct Service {
@@ -47,26 +49,18 @@ impl Service {
     }
 
     pub(super) fn report(&mut self) -> Result<Report, Failure> {
-        let mut json = Vec::new();
-        let exchange = self.client.exchange("PART:UPL:STAT?", &mut json);
-        let exchange = exchange.map_err(|error| Failure::Failed(error.to_string()))?;
-        if let Some(error) = exchange.errors.first() {
-            return Err(Failure::Failed(detail(error)));
-        }
-        serde_json::from_slice(&json).map_err(|error| {
-            Failure::Failed(format!("the station's report cannot be read: {error}"))
-        })
+        ask::json(&mut self.client, "PART:UPL:STAT?")
     }
 
     /// Starts an operation and waits for its end. The error: it did not start, or the station was lost.
     fn job(&mut self, command: &str) -> Result<Ended, Failure> {
-        self.ask(command)?;
-        let id = self.ask("SYST:JOB:LAST?")?;
+        ask::line(&mut self.client, command)?;
+        let id = ask::line(&mut self.client, "SYST:JOB:LAST?")?;
         let job = id
             .parse()
             .map_err(|_| Failure::Failed(format!("the station named no job but \"{id}\"")))?;
         let ended = |failure| Ok(Ended { job, failure });
-        let mut errors = Vec::new();
+        let (mut errors, limit) = (Vec::new(), Instant::now() + LIMIT);
         loop {
             let exchange = self
                 .client
@@ -78,26 +72,20 @@ impl Service {
             // The name, which comes before, may hold anything.
             let state = line.rsplit(',').nth(2).unwrap_or_default();
             match state {
-                "QUE" | "RUN" => sleep(LOOK),
+                "QUE" | "RUN" if Instant::now() < limit => sleep(LOOK),
+                "QUE" | "RUN" => {
+                    let minutes = LIMIT.as_secs() / 60;
+                    let text = format!(
+                        "job {id} is still at it after {minutes} minutes and goes on: see outpost cloud status"
+                    );
+                    return Err(Failure::Failed(text));
+                }
                 "DONE" => return ended(None),
                 _ => {
                     let error = errors.first().map(|error| detail(error));
                     let error = error.unwrap_or_else(|| "it was ended before it was done".into());
                     return ended(Some(error));
                 }
-            }
-        }
-    }
-
-    /// Asks; an error in the queue is a failure.
-    fn ask(&mut self, message: &str) -> Result<String, Failure> {
-        let exchange = self.client.exchange(message, &mut Vec::new());
-        let exchange = exchange.map_err(|error| Failure::Failed(error.to_string()))?;
-        match exchange.errors.first() {
-            Some(error) => Err(Failure::Failed(detail(error))),
-            None => {
-                let line = exchange.line.unwrap_or_default();
-                Ok(String::from_utf8_lossy(&line).into_owned())
             }
         }
     }
