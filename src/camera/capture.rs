@@ -23,9 +23,6 @@ use crate::raw::formats::{Format, Tags};
 use crate::raw::{Mode, Window};
 use crate::store::{Reservation, disk_size};
 
-/// Longest prefix, so that the longest file name stays within the 255 bytes of a directory entry.
-pub const PREFIX_LIMIT: usize = 200;
-
 /// A station that stops waits this long for the frame in progress.
 const LAST_FRAME: Duration = Duration::from_secs(1);
 /// Resolves when nobody wants the pictures any more.

@@ -36,7 +36,7 @@ use smol::channel::{self, Sender, TrySendError};
 
 use self::actor::{Actor, Opener};
 use self::backend::{Metadata, StreamInfo};
-pub use self::capture::{CaptureOrder, PREFIX_LIMIT};
+pub use self::capture::CaptureOrder;
 pub use self::error::CameraError;
 pub use self::report::{LimitsReport, MetadataReport, StatusReport};
 pub use self::settings::{

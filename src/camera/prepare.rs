@@ -2,10 +2,11 @@
 
 use super::Shared;
 use super::backend::{Controls, Exposure, StreamInfo};
-use super::capture::{CaptureOrder, PREFIX_LIMIT, Prepared, Sink};
+use super::capture::{CaptureOrder, Prepared, Sink};
 use super::error::CameraError;
 use super::settings::{Change, Range, Settings};
 use crate::raw::{Format, FormatError, Mode, Reducer, Tags};
+use crate::store::{MAX_STEM_BYTES, is_plain_stem};
 use crate::store::{Reservation, disk_size};
 
 /// Room for one line of the `_SSCapture.log` besides the path.
@@ -138,39 +139,13 @@ fn picture_bytes(
     Ok(bytes)
 }
 
-/// Whether a prefix is a plain file name that every listing shows.
+/// Refuses a prefix that is not the beginning of a plain file name.
 pub(super) fn check_prefix(prefix: &str) -> Result<(), CameraError> {
-    let plain = |c: char| c.is_ascii_alphanumeric() || "._-+=#,".contains(c);
-    // A leading dot would hide the files from every listing.
-    if prefix.is_empty()
-        || prefix.len() > PREFIX_LIMIT
-        || prefix.starts_with('.')
-        || !prefix.chars().all(plain)
-    {
-        return Err(CameraError::Prefix {
+    match is_plain_stem(prefix) {
+        true => Ok(()),
+        false => Err(CameraError::Prefix {
             prefix: prefix.chars().take(40).collect(),
-            limit: PREFIX_LIMIT,
-        });
-    }
-    Ok(())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_prefix_is_a_plain_file_name() {
-        let longest = "x".repeat(PREFIX_LIMIT);
-        for prefix in ["Dev101_rPiHQCam2-0007", "a.b", "#1,2=+", &longest] {
-            assert!(check_prefix(prefix).is_ok(), "{prefix}");
-        }
-        let too_long = "x".repeat(PREFIX_LIMIT + 1);
-        for prefix in [
-            "", ".", "..", ".hidden", "../esc", "a/b", "a b", "a:b", "<SS>", "\u{e4}", "a\0", "~",
-            "a\\b", &too_long,
-        ] {
-            assert!(check_prefix(prefix).is_err(), "{prefix}");
-        }
+            limit: MAX_STEM_BYTES,
+        }),
     }
 }

@@ -14,6 +14,16 @@ pub const MAX_NAME_BYTES: usize = 255;
 /// Longest path, bytes (`PATH_MAX` without its NUL).
 pub const MAX_PATH_BYTES: usize = 4095;
 
+/// Longest beginning of a file name that a client gives, bytes: settings, numbers and an extension follow.
+pub const MAX_STEM_BYTES: usize = 200;
+
+/// Whether `stem` can begin a file name that every client can handle (hq-camera.md 4): 1 to [`MAX_STEM_BYTES`] letters,
+/// digits and `._-+=#,`, no dot first, which would hide the file from every listing.
+pub fn is_plain_stem(stem: &str) -> bool {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "._-+=#,".contains(c);
+    (1..=MAX_STEM_BYTES).contains(&stem.len()) && !stem.starts_with('.') && stem.chars().all(plain)
+}
+
 /// Checks a plain file name: no separator, not `.` or `..`, no control character, at most 255 bytes.
 pub fn check_name(name: &str) -> Result<(), StoreError> {
     let fault = if name.contains('/') || name == "." || name == ".." {
@@ -161,5 +171,25 @@ impl RamDisk {
                 shown,
             })
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_stem_is_the_beginning_of_a_plain_file_name() {
+        let longest = "x".repeat(MAX_STEM_BYTES);
+        for stem in ["Dev101_rPiHQCam2-0007", "a.b", "#1,2=+", &longest] {
+            assert!(is_plain_stem(stem), "{stem}");
+        }
+        let too_long = "x".repeat(MAX_STEM_BYTES + 1);
+        for stem in [
+            "", ".", "..", ".hidden", "../esc", "a/b", "a b", "a:b", "<SS>", "\u{e4}", "a\0", "~",
+            "a\\b", &too_long,
+        ] {
+            assert!(!is_plain_stem(stem), "{stem}");
+        }
     }
 }

@@ -28,6 +28,6 @@ mod folder;
 pub use archive::{ArchiveOptions, ArchiveSummary, Progress, create_archive};
 pub use atomic::{NewFile, sweep};
 pub use catalog::{Catalog, CatalogEntry, FileKind, StoredFile};
-pub use confine::{MAX_NAME_BYTES, MAX_PATH_BYTES, check_name};
+pub use confine::{MAX_NAME_BYTES, MAX_PATH_BYTES, MAX_STEM_BYTES, check_name, is_plain_stem};
 pub use error::{NameFault, StoreError};
 pub use ramdisk::{RamDisk, Reservation, Usage, disk_size};

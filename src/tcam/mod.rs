@@ -393,7 +393,7 @@ impl Thermal {
             subscribers: shared.fanout.count(),
             agc: settings.config.agc_enabled,
             emissivity_percent: settings.config.emissivity,
-            gain_mode: report::gain_word(settings.config.gain_mode),
+            gain_mode: settings.config.gain_mode.name(),
             spot: report::spot_words(settings.spot),
             image: shared.latest.borrow().as_deref().map(ImageReport::of),
         }

@@ -3,8 +3,7 @@
 use jiff::Timestamp;
 use serde::Serialize;
 
-use super::proto::telemetry::FfcState;
-use super::proto::{GainMode, SpotArea};
+use super::proto::SpotArea;
 
 /// The camera and its stream at a glance.
 #[derive(Debug, Clone, Serialize)]
@@ -68,7 +67,7 @@ impl ImageReport {
             received: image.received,
             frame_counter: telemetry.frame_counter,
             uptime_ms: telemetry.uptime_ms,
-            ffc: ffc_word(telemetry.status.ffc_state()),
+            ffc: telemetry.status.ffc_state().name(),
             since_ffc_ms: telemetry.uptime_ms.wrapping_sub(telemetry.uptime_at_ffc_ms),
             fpa_celsius: telemetry.fpa.celsius(),
             housing_celsius: telemetry.housing.celsius(),
@@ -78,24 +77,6 @@ impl ImageReport {
     }
 }
 
-pub(super) fn gain_word(mode: GainMode) -> &'static str {
-    match mode {
-        GainMode::High => "high",
-        GainMode::Low => "low",
-        GainMode::Auto => "auto",
-        GainMode::Unknown(_) => "unknown",
-    }
-}
-
 pub(super) fn spot_words(spot: Option<SpotArea>) -> [u16; 4] {
     spot.unwrap_or(SpotArea::CENTER).words()
-}
-
-fn ffc_word(state: FfcState) -> &'static str {
-    match state {
-        FfcState::NeverCommanded => "never",
-        FfcState::Imminent => "imminent",
-        FfcState::InProgress => "in_progress",
-        FfcState::Complete => "complete",
-    }
 }

@@ -11,7 +11,7 @@ use crate::base::jobs::Job;
 use crate::scpi::{Args, Error, Kind, Param};
 use crate::server::context::{Context, Tail};
 use crate::server::services::Services;
-use crate::store::{ArchiveOptions, StoreError, create_archive};
+use crate::store::{ArchiveOptions, MAX_STEM_BYTES, StoreError, create_archive, is_plain_stem};
 
 const NAME: &[Param] = &[Param::new("name", Kind::Text { max: 4096 })];
 const ARCHIVE: &[Param] = &[
@@ -212,5 +212,15 @@ async fn write_archive(
         Ok(_) => Ok(()),
         Err(error) if job.is_aborted() => Err(Failure::from_error(FailureKind::Aborted, &error)),
         Err(error) => Err(Failure::from_error(error.kind(), &error)),
+    }
+}
+
+/// Refuses the name of a file to be written that is not the beginning of a plain file name; `whose` begins the sentence.
+pub(super) fn check_stem(whose: &str, name: &str) -> Result<(), Error> {
+    match is_plain_stem(name) {
+        true => Ok(()),
+        false => Err(Error::new(-257).with(format!(
+            "{whose}'s name has 1 to {MAX_STEM_BYTES} letters, digits and ._-+=#, and no dot first"
+        ))),
     }
 }

@@ -37,6 +37,16 @@ impl GainMode {
         }
     }
 
+    /// For programs: `high`, `low`, `auto` or `unknown`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::High => "high",
+            Self::Low => "low",
+            Self::Auto => "auto",
+            Self::Unknown(_) => "unknown",
+        }
+    }
+
     /// As a telemetry word holds it.
     pub(super) fn to_word(self) -> u16 {
         self.to_wire() as u16

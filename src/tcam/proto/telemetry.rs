@@ -71,6 +71,18 @@ pub enum FfcState {
     Complete,
 }
 
+impl FfcState {
+    /// For programs: `never`, `imminent`, `in_progress` or `complete`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::NeverCommanded => "never",
+            Self::Imminent => "imminent",
+            Self::InProgress => "in_progress",
+            Self::Complete => "complete",
+        }
+    }
+}
+
 /// The status bits, words 3 and 4.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct StatusBits(pub u32);

@@ -4,8 +4,8 @@ use std::rc::Rc;
 
 use super::super::Waiting;
 use crate::bitscope::FileFormat;
-use crate::camera::PREFIX_LIMIT;
 use crate::scpi::{Args, Error};
+use crate::server::commands::files::check_stem;
 use crate::server::context::Context;
 use crate::store::{NewFile, StoreError, disk_size};
 
@@ -14,7 +14,7 @@ const FORMATS: [FileFormat; 3] = [FileFormat::Csv, FileFormat::Npy, FileFormat::
 pub(super) fn save<'a>(context: &'a mut Context, args: &'a Args<'_>) -> Waiting<'a> {
     Box::pin(async {
         let (name, format) = (args.text(0), FORMATS[args.choice(1)]);
-        check_name(name)?;
+        check_stem("a capture", name)?;
         let acquisition = context.acquisition()?;
         let services = Rc::clone(&context.services);
         let file = format!("{name}.{}", format.extension());
@@ -41,16 +41,4 @@ pub(super) fn plot<'a>(context: &'a mut Context, _: &'a Args<'_>) -> Waiting<'a>
         context.reply.block(&file);
         Ok(())
     })
-}
-
-/// As the prefix of a capture (hq-camera.md 4): it becomes a file name that every client can handle.
-fn check_name(name: &str) -> Result<(), Error> {
-    let plain = |c: char| c.is_ascii_alphanumeric() || "._-+=#,".contains(c);
-    let fits = (1..=PREFIX_LIMIT).contains(&name.len());
-    match fits && !name.starts_with('.') && name.chars().all(plain) {
-        true => Ok(()),
-        false => Err(Error::new(-257).with(format!(
-            "a capture's name has 1 to {PREFIX_LIMIT} letters, digits and ._-+=#, and no dot first"
-        ))),
-    }
 }

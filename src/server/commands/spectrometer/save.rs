@@ -7,9 +7,9 @@ use std::rc::Rc;
 use super::super::Waiting;
 use super::measure::Measurement;
 use crate::base::error::{Failure, Kind};
-use crate::camera::PREFIX_LIMIT;
 use crate::plot::{self, Axis, Curve, Figure};
-use crate::scpi::{Args, Error};
+use crate::scpi::Args;
+use crate::server::commands::files::check_stem;
 use crate::server::context::Context;
 use crate::store::{NewFile, StoreError, disk_size};
 
@@ -18,7 +18,7 @@ const EXTENSIONS: [&str; 3] = ["csv", "npy", "png"];
 pub(super) fn save<'a>(context: &'a mut Context, args: &'a Args<'_>) -> Waiting<'a> {
     Box::pin(async {
         let (name, format) = (args.text(0), args.choice(1));
-        check_name(name)?;
+        check_stem("a spectrum", name)?;
         let last = context.bench(|bench| bench.last.clone())?;
         let measured = match last {
             Some(last) => last,
@@ -42,21 +42,6 @@ pub(super) fn save<'a>(context: &'a mut Context, args: &'a Args<'_>) -> Waiting<
         };
         Ok(context.services.pool.run(write).await??)
     })
-}
-
-/// As the prefix of a capture (hq-camera.md 4): it becomes a file name that every client can handle.
-fn check_name(name: &str) -> Result<(), Error> {
-    let plain = |c: char| c.is_ascii_alphanumeric() || "._-+=#,".contains(c);
-    match !name.is_empty()
-        && name.len() <= PREFIX_LIMIT
-        && !name.starts_with('.')
-        && name.chars().all(plain)
-    {
-        true => Ok(()),
-        false => Err(Error::new(-257).with(format!(
-            "a spectrum's name has 1 to {PREFIX_LIMIT} letters, digits and ._-+=#, and no dot first"
-        ))),
-    }
 }
 
 type Encoder = Box<dyn FnOnce() -> Result<Vec<u8>, Failure> + Send>;
@@ -155,13 +140,5 @@ mod tests {
         let array = npy(&points);
         assert_eq!(array.len(), 128 + 2 * 2 * 8);
         assert_eq!(&array[136..144], &1.5f64.to_le_bytes());
-    }
-
-    #[test]
-    fn a_name_is_a_plain_file_name() {
-        assert!(check_name("lamp-7").is_ok());
-        for name in ["", ".hidden", "../up", "a/b", "a b", "\u{e4}", "a\0"] {
-            assert_eq!(check_name(name).unwrap_err().number(), -257, "{name}");
-        }
     }
 }

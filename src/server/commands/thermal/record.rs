@@ -11,8 +11,8 @@ use super::super::system::adopt;
 use crate::base::conditions::{Condition, Raised};
 use crate::base::error::{Failure, Kind};
 use crate::base::jobs::Job;
-use crate::camera::PREFIX_LIMIT;
 use crate::scpi::{Args, Error};
+use crate::server::commands::files::check_stem;
 use crate::server::context::Context;
 use crate::server::services::{RECORDINGS, Services};
 use crate::store::{NewFile, Reservation, StoreError, disk_size};
@@ -30,7 +30,7 @@ pub(super) fn record<'a>(context: &'a mut Context, args: &'a Args<'_>) -> Waitin
         let thermal = context.thermal()?;
         let (name, images) = (args.text(0), args.integer(1) as u32);
         let delay = Duration::from_secs_f64(args.optional_real(2).unwrap_or(0.0));
-        check_name(name)?;
+        check_stem("a recording", name)?;
         if !thermal.is_connected() {
             return Err(super::absent(&thermal));
         }
@@ -71,21 +71,6 @@ pub(super) fn record<'a>(context: &'a mut Context, args: &'a Args<'_>) -> Waitin
         adopt(context, &job);
         Ok(())
     })
-}
-
-/// As the prefix of a capture (hq-camera.md 4): it becomes a file name that every client can handle.
-fn check_name(name: &str) -> Result<(), Error> {
-    let plain = |c: char| c.is_ascii_alphanumeric() || "._-+=#,".contains(c);
-    match !name.is_empty()
-        && name.len() <= PREFIX_LIMIT
-        && !name.starts_with('.')
-        && name.chars().all(plain)
-    {
-        true => Ok(()),
-        false => Err(Error::new(-257).with(format!(
-            "a recording's name has 1 to {PREFIX_LIMIT} letters, digits and ._-+=#, and no dot first"
-        ))),
-    }
 }
 
 /// A recording under way.
@@ -189,19 +174,4 @@ impl Recording {
 
 fn failure(error: StoreError) -> Failure {
     Failure::from_error(error.kind(), &error)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_name_is_a_plain_file_name() {
-        for name in ["oven-7", "a.b", "#1,2=+"] {
-            assert!(check_name(name).is_ok(), "{name}");
-        }
-        for name in ["", ".hidden", "../up", "a/b", "a b", "\u{e4}", "a\0"] {
-            assert_eq!(check_name(name).unwrap_err().number(), -257, "{name}");
-        }
-    }
 }

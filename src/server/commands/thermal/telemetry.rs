@@ -3,8 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::tcam::Image;
-use crate::tcam::proto::telemetry::FfcState;
-use crate::tcam::proto::{CentiKelvin, GainMode, PixelKind, SpotArea, Telemetry};
+use crate::tcam::proto::{CentiKelvin, PixelKind, SpotArea, Telemetry};
 
 /// Full scale of emissivity, transmission and reflection.
 const FULL_SCALE: f64 = 8192.0;
@@ -60,14 +59,8 @@ fn status(telemetry: &Telemetry) -> Value {
 }
 
 fn ffc(telemetry: &Telemetry) -> Value {
-    let state = match telemetry.status.ffc_state() {
-        FfcState::NeverCommanded => "never",
-        FfcState::Imminent => "imminent",
-        FfcState::InProgress => "in_progress",
-        FfcState::Complete => "complete",
-    };
     json!({
-        "state": state,
+        "state": telemetry.status.ffc_state().name(),
         "averaged_frames": 1_u32.checked_shl(telemetry.ffc_frames_log2.into()),
         "uptime_ms": telemetry.uptime_at_ffc_ms,
         "fpa_celsius": telemetry.fpa_at_ffc.celsius(),
@@ -94,9 +87,9 @@ fn flux(telemetry: &Telemetry) -> Value {
 fn gain(telemetry: &Telemetry) -> Value {
     let gain = &telemetry.gain;
     json!({
-        "mode": gain_word(gain.mode),
-        "effective": gain_word(gain.effective),
-        "desired": gain_word(gain.desired),
+        "mode": gain.mode.name(),
+        "effective": gain.effective.name(),
+        "desired": gain.desired.name(),
         "high_to_low_celsius": gain.high_to_low_c,
         "low_to_high_celsius": gain.low_to_high_c,
         "high_to_low_kelvin": gain.high_to_low_k,
@@ -105,15 +98,6 @@ fn gain(telemetry: &Telemetry) -> Value {
         "low_to_high_percent": gain.low_to_high_percent,
         "roi": area(&gain.roi),
     })
-}
-
-fn gain_word(mode: GainMode) -> &'static str {
-    match mode {
-        GainMode::High => "high",
-        GainMode::Low => "low",
-        GainMode::Auto => "auto",
-        GainMode::Unknown(_) => "unknown",
-    }
 }
 
 /// Degrees Celsius are null while radiometry is off.
