@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
+use std::path::Path;
 use std::rc::Rc;
 
 use smol::LocalExecutor;
@@ -11,7 +12,7 @@ use smol::LocalExecutor;
 use super::{AppError, announce};
 use crate::config::Loaded;
 use crate::server::{Listener, Protocol, ScopePort, Services};
-use crate::store::NewFile;
+use crate::store::{NewFile, StoreError};
 
 /// Every port that the configuration asks for.
 pub(super) struct Ports {
@@ -101,7 +102,8 @@ impl Ports {
         self.scope = self.scope.take().filter(|_| services.scope.is_some());
     }
 
-    /// Prints one line an endpoint and writes `<data>/endpoints.json`, renamed into place; gives what it told.
+    /// Prints one line an endpoint and writes `<data>/endpoints.json`, renamed into place; gives what it
+    /// told.
     pub(super) fn publish(
         &self,
         loaded: &Loaded,
@@ -120,14 +122,10 @@ impl Ports {
             endpoints.insert(name, address.to_string());
             bound.push((name, address));
         }
-        let path = loaded.endpoints();
-        let fail = |source| AppError::Data {
-            path: path.clone(),
-            source,
-        };
-        let mut json = serde_json::to_vec(&endpoints).map_err(|error| fail(error.into()))?;
-        json.push(b'\n');
-        NewFile::store(&path, &json).map_err(|error| fail(io::Error::other(error)))?;
+        if let Err(error) = write(&loaded.endpoints(), &endpoints) {
+            // Programs that look for the file do without; a full disk is no reason not to serve.
+            tracing::warn!(%error, "cannot tell programs where the station listens");
+        }
         Ok(bound)
     }
 
@@ -148,6 +146,12 @@ fn refused(address: SocketAddr, key: &'static str) -> impl FnOnce(io::Error) -> 
         key,
         source,
     }
+}
+
+fn write(path: &Path, endpoints: &BTreeMap<&str, String>) -> Result<(), StoreError> {
+    let mut json = serde_json::to_vec(endpoints).expect("text because its keys are");
+    json.push(b'\n');
+    NewFile::store(path, &json)
 }
 
 /// Takes the file of [`Ports::publish`] away: nothing listens any more.
