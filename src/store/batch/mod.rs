@@ -18,7 +18,7 @@ mod ledger;
 mod yaml;
 
 pub use build::{BatchSettings, build, is_built};
-pub use choose::choose;
+pub use choose::{choose, mark_sent};
 pub use error::BatchError;
 pub use ledger::{
     Batch, BatchState, Ticket, counts, find, in_state, newest, save, unfiled, uploaded_before,
