@@ -201,7 +201,8 @@ Actions:
   upload           upload every batch that waits, one line each
   status           what waits, what was uploaded, and when it goes on
   requeue BATCH    upload a batch again that the server rejected
-  import FILE      print a settings.yaml of batonopc in the words of outpost.toml
+  import FILE      print the settings.yaml of batonopc as settings for
+                   outpost.toml
   mark-sent        count every reading that is in no batch yet as sent; only
                    while no station runs
 
