@@ -293,6 +293,53 @@ fn the_schedule_does_not_replace_what_a_command_gave() {
     station.stop();
 }
 
+/// Nobody commands anything.
+#[test]
+fn the_schedule_batches_and_uploads_by_itself() {
+    let server = Tinycloud::start(&Clock::real());
+    let folder = registered();
+    let files = sshd::is_possible();
+    if files {
+        sshd::serve(&server, folder.path().to_owned(), None);
+    }
+    let station = Setup::small()
+        .opc("enabled = false")
+        .tinycloud("enabled = true\nbatch_interval_s = 1\nupload_interval_s = 1")
+        .tinycloud(&format!("api = \"{}\"", server.api()))
+        .start_in(folder);
+    for logged in [3, 5] {
+        let before = server.state().forms.len();
+        log(station.folder(), 3 - before.min(1));
+        eventually("the upload", || match files {
+            true => server.counts().0 == logged,
+            false => server.state().forms.len() > before,
+        });
+    }
+    assert_eq!(server.counts().1, 0);
+    station.stop();
+}
+
+#[test]
+fn batches_are_due_an_interval_after_the_newest_also_of_an_earlier_run() {
+    let server = Tinycloud::start(&Clock::real());
+    let folder = registered();
+    setup(&server).write(folder.path());
+    log(folder.path(), 1);
+    let (code, _, error) = outpost(folder.path(), &["batch"]);
+    assert_eq!(code, Some(0), "{error}");
+    let station = setup(&server).start_in(folder);
+    let mut client = station.client();
+    eventually("the first pass", || {
+        !report(&mut client)["last_pass"].is_null()
+    });
+    let seen = report(&mut client);
+    assert!(seen["last_batch"].is_null(), "{seen}");
+    let next: jiff::Timestamp = seen["next_batch"].as_str().unwrap().parse().unwrap();
+    let wait = next.duration_since(jiff::Timestamp::now()).as_secs();
+    assert!((86_000..=86_400).contains(&wait), "{wait}");
+    station.stop();
+}
+
 #[test]
 fn settings_of_the_older_program_are_taken_over() {
     let folder = short_folder();
