@@ -155,6 +155,37 @@ fn a_ticket_that_ends_while_the_server_is_asked_is_asked_for_again() {
     assert_eq!(station.server.counts(), (3, 0));
 }
 
+/// A run that is killed while it sends leaves the file's second name behind, whose space would never be free again.
+#[test]
+fn the_second_name_of_a_file_goes_with_its_batch() {
+    for (fault, pause) in [
+        (Fault::AckLost, 60),
+        (Fault::CutAfterHalf, 60),
+        // With another ticket.
+        (Fault::CutAfterHalf, 700),
+    ] {
+        let station = one_batch();
+        station.server.fail_next(fault);
+        let mut uploader = station.uploader();
+        uploader.pass(Scope::Due).unwrap();
+        let id = station
+            .server
+            .state()
+            .tickets
+            .keys()
+            .next()
+            .unwrap()
+            .clone();
+        let left = station.settings.batch.pending_dir.join(format!("{id}.zip"));
+        assert!(!left.exists());
+        std::fs::write(&left, "left behind").unwrap();
+        station.hand.advance(Duration::from_secs(pause));
+        station.settle(&mut uploader);
+        assert_eq!(station.server.counts(), (3, 0));
+        assert_eq!(station.files("pending"), [""; 0], "{fault:?}, {pause} s");
+    }
+}
+
 #[test]
 fn a_file_that_is_never_confirmed_is_reported_after_a_day_and_not_sent_again() {
     let station = one_batch();

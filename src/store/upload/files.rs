@@ -24,11 +24,21 @@ impl Uploader {
         let from = folder.join(batch.zip_name());
         let to =
             std::path::absolute(folder.join(format!("{batchid}.zip"))).map_err(at_path(folder))?;
-        remove(&to).map_err(at_path(&to))?;
+        // That name is a password: failures tell the other.
+        remove(&to).map_err(at_path(&from))?;
         fs::hard_link(&from, &to)
             .or_else(|_| fs::copy(&from, &to).map(|_| ()))
-            .map_err(at_path(&to))?;
+            .map_err(at_path(&from))?;
         Ok(to)
+    }
+
+    /// Removes the name of [`Uploader::link`] where a run that was killed has left it.
+    pub(super) fn unlink(&self, batch: &Batch) {
+        if let Some(ticket) = &batch.ticket {
+            let name = format!("{}.zip", ticket.batchid);
+            // Left behind once more, it takes room and nothing else.
+            let _ = fs::remove_file(self.settings.batch.pending_dir.join(name));
+        }
     }
 
     /// Moves or deletes the files of batches at their end.
@@ -48,6 +58,7 @@ impl Uploader {
                 }
                 .map_err(at_path(&from))?;
             }
+            self.unlink(&batch);
             self.at(Arrow::Moved)?;
             batch.filed = true;
             self.save(&batch)?;

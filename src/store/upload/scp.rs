@@ -158,8 +158,10 @@ impl OpenSsh {
             return SendError::PasswordRefused;
         }
         let line = message.lines().map(str::trim).find(|line| !line.is_empty());
-        // The destination holds the key.
-        SendError::Failed(line.unwrap_or("no message").replace(delivery.user, "KEY"))
+        // The destination holds the key, and the file's name the password: messages are logged and shown to anybody.
+        let line = line.unwrap_or("no message");
+        let line = line.replace(delivery.user, "KEY");
+        SendError::Failed(line.replace(&delivery.ticket.batchid, "BATCH"))
     }
 }
 
@@ -239,6 +241,13 @@ mod tests {
             assert_eq!(arguments[5..], ["outpost-upload:/inbox/"]);
             let config = ssh.configuration(&delivery);
             assert!(!config.contains(&ticket.batchid));
+            let said = format!(
+                "\nscp: /q/{}/inbox/{}.zip: No space left on device\n",
+                delivery.user, ticket.batchid
+            );
+            let told = ssh.explain(&said, &delivery).to_string();
+            let wanted = "scp failed: scp: /q/KEY/inbox/BATCH.zip: No space left on device";
+            assert_eq!(told, wanted);
             for line in [
                 "User 0123456789abcdef0123",
                 "HostKeyAlias tinycloud.example.org",

@@ -119,6 +119,7 @@ impl Uploader {
         match self.ask_ticket(api, key, &form) {
             Ok(ticket) => {
                 self.at(Arrow::Ticket)?;
+                self.unlink(batch);
                 batch.ticket = Some(ticket);
                 batch.state = BatchState::Requested;
                 self.calm(batch);
@@ -157,6 +158,7 @@ impl Uploader {
             // Left behind, they take room and nothing else.
             let _ = fs::remove_file(self.settings.batch.pending_dir.join(name));
         }
+        self.unlink(batch);
         batch.source_ref = format!("{base}-{}", number.saturating_add(1));
         batch.ticket = None;
         batch.state = BatchState::Building;
@@ -217,7 +219,7 @@ impl Uploader {
             Ok(()) => Exchange::Heard("all of it acknowledged".into()),
             Err(error) => Exchange::Heard(error.to_string()),
         });
-        // One left behind is swept at the next delivery of the same batch.
+        // One left behind goes at the next delivery, with another ticket, or at the batch's end.
         let _ = fs::remove_file(&file);
         if matches!(sent, Err(SendError::PasswordRefused))
             && let Some(ticket) = &mut batch.ticket
