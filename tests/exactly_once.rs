@@ -301,6 +301,11 @@ fn five_hundred_readings_arrive_once_whatever_fails_and_wherever_the_program_is_
     assert_eq!(server.counts().1, 0, "twice");
     assert_eq!(rows_of(&server, "OPC_1").len(), READINGS);
     check_counted(&server, &folder.join("data/readings.db"));
+    // Under their second name files would stay for ever.
+    let names = fs::read_dir(folder.join("data/batches/pending")).unwrap();
+    let names = names.map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    let left: Vec<String> = names.filter(|name| !name.contains('_')).collect();
+    assert_eq!(left, [""; 0]);
 }
 
 /// Numbers of the rows of a gadget that the server has.

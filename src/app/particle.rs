@@ -62,7 +62,7 @@ pub fn set_up(loaded: &Loaded, clock: &Clock) -> Option<Setup> {
             },
             gadget_id: opc.gadget_id.clone(),
             times,
-            restart_after_zeros: 0,
+            restart_after_zeros: opc.restart_after_zeros,
             supply: (kind != LinkKind::Sim).then(|| supply(loaded)).flatten(),
         },
         faults: faults.filter(|_| loaded.board.is_simulated()),
@@ -89,12 +89,23 @@ fn usb_iss(opc: &Opc) -> Open {
 fn find_bridge() -> Result<Opened, LinkFailure> {
     let named = Some(PathBuf::from(UDEV_NAME)).filter(|path| path.exists());
     let ports = usb_ports(TTY_CLASS.as_ref(), VENDOR, PRODUCT);
-    let mut failure = None;
-    for port in named.into_iter().chain(ports) {
-        match open_bridge(&port) {
-            // Another board of the same maker: the bridge may be the next.
-            Err(other) if other.counter == "wrong_device" => failure = Some(other),
-            opened => return opened,
+    first_bridge(named.into_iter().chain(ports), open_bridge)
+}
+
+/// The first port that is a bridge. Another board of the same maker may say so, answer less than is asked, or be in
+/// use: none of these keeps from looking further. Where there is no bridge, the first port that may be one is told of.
+fn first_bridge<T>(
+    ports: impl Iterator<Item = PathBuf>,
+    open: impl Fn(&Path) -> Result<T, LinkFailure>,
+) -> Result<T, LinkFailure> {
+    let mut failure: Option<LinkFailure> = None;
+    for port in ports {
+        match open(&port) {
+            Ok(opened) => return Ok(opened),
+            Err(other) => match &failure {
+                Some(told) if told.counter != "wrong_device" => {}
+                _ => failure = Some(other),
+            },
         }
     }
     Err(failure.unwrap_or_else(|| LinkFailure {
@@ -193,4 +204,35 @@ fn simulated(loaded: &Loaded, clock: &Clock) -> (LinkKind, Open, Option<FaultSwi
         Ok(Opened { fresh, ..opened })
     });
     (LinkKind::Sim, open, Some(faults.switch()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refused(counter: &'static str) -> LinkFailure {
+        let failure = Failure::new(Kind::Hardware, counter);
+        LinkFailure { failure, counter }
+    }
+
+    #[test]
+    fn other_boards_of_the_maker_do_not_hide_the_bridge() {
+        let find = |answers: &[Result<u8, &'static str>]| {
+            let ports = (0..answers.len()).map(|n| PathBuf::from(n.to_string()));
+            first_bridge(ports, |port| {
+                let port: usize = port.to_str().unwrap().parse().unwrap();
+                answers[port].map_err(refused)
+            })
+            .map_err(|failure| failure.counter)
+        };
+        let before = ["wrong_device", "bridge_silent", "unplugged"];
+        for before in before {
+            assert_eq!(find(&[Err(before), Ok(7)]), Ok(7), "{before}");
+        }
+        assert_eq!(find(&[]), Err("unplugged"));
+        let (silent, other) = (Err("bridge_silent"), Err("wrong_device"));
+        assert_eq!(find(&[silent, other]), Err("bridge_silent"));
+        assert_eq!(find(&[other, silent]), Err("bridge_silent"));
+        assert_eq!(find(&[other]), Err("wrong_device"));
+    }
 }

@@ -1,6 +1,7 @@
 //! `outpost cloud`: batches and uploads, through the running station or, where none answers, directly.
 
 mod direct;
+mod import;
 mod service;
 
 use std::fmt::Write;
@@ -19,6 +20,8 @@ use crate::config::{Config, Loaded};
 use direct::Direct;
 use service::Service;
 
+const ACTIONS: &str = "register, batch, upload, status, requeue, mark-sent, import";
+
 /// Who does it.
 enum Worker<'a> {
     Service(Service),
@@ -29,10 +32,17 @@ pub(super) fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
     let words: Vec<&str> = arguments.words.iter().map(String::as_str).collect();
     let known = matches!(
         words[..],
-        ["register"] | ["register", _] | ["batch"] | ["upload"] | ["status"] | ["requeue", _]
+        ["register"]
+            | ["register", _]
+            | ["batch" | "upload" | "status" | "mark-sent"]
+            | ["requeue" | "import", _]
     );
     if !known {
         return Err(usage(mistake(&words), Some(Command::Cloud)));
+    }
+    if let ["import", file] = words[..] {
+        print(&import::import(file.as_ref())?)?;
+        return Ok(ExitCode::SUCCESS);
     }
     let loaded = Config::load(&arguments.sources())?;
     let mut worker = match target::running(&loaded) {
@@ -45,27 +55,22 @@ pub(super) fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
         ["batch"] => batch(&mut worker),
         ["upload"] => upload(&mut worker),
         ["requeue", reference] => requeue(&mut worker, reference),
+        ["mark-sent"] => mark_sent(&mut worker),
         _ => status(&mut worker),
     }
 }
 
 fn mistake(words: &[&str]) -> String {
     match words {
-        [] => "cloud needs to know what: register, batch, upload, status or requeue".into(),
+        [] => format!("cloud needs to know what: {ACTIONS}"),
         ["requeue"] => {
             "requeue needs the name of a rejected batch: see outpost cloud status".into()
         }
-        [
-            "register" | "batch" | "upload" | "status" | "requeue",
-            ..,
-            last,
-        ] => {
+        ["import"] => "import needs the settings.yaml of batonopc".into(),
+        [word, .., last] if ACTIONS.split(", ").any(|action| action == *word) => {
             format!("there is nothing to do with \"{}\"", last.escape_debug())
         }
-        [word, ..] => format!(
-            "cloud cannot \"{}\": it can register, batch, upload, status and requeue",
-            word.escape_debug()
-        ),
+        [word, ..] => format!("cloud cannot \"{}\": it can {ACTIONS}", word.escape_debug()),
     }
 }
 
@@ -164,6 +169,17 @@ fn requeue(worker: &mut Worker<'_>, reference: &str) -> Result<ExitCode, Failure
     print(&format!(
         "{reference} is uploaded again with the next pass\n"
     ))?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Only where no station runs, which may have batches of these readings in hand.
+fn mark_sent(worker: &mut Worker<'_>) -> Result<ExitCode, Failure> {
+    let Worker::Direct(direct) = worker else {
+        let text = "the station is running: stop it before its readings are marked as sent";
+        return Err(Failure::Failed(text.into()));
+    };
+    let rows = direct.mark_sent()?;
+    print(&format!("{rows} readings count as sent\n"))?;
     Ok(ExitCode::SUCCESS)
 }
 

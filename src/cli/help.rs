@@ -201,6 +201,10 @@ Actions:
   upload           upload every batch that waits, one line each
   status           what waits, what was uploaded, and when it goes on
   requeue BATCH    upload a batch again that the server rejected
+  import FILE      print the settings.yaml of batonopc as settings for
+                   outpost.toml
+  mark-sent        count every reading that is in no batch yet as sent; only
+                   while no station runs
 
 Flags:
   --config FILE, --board NAME|FILE, --state-dir DIR

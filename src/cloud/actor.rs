@@ -413,3 +413,44 @@ fn perform(
 fn stopping() -> Failure {
     Failure::new(Kind::Aborted, "the station is stopping")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HOUR: Duration = Duration::from_secs(3600);
+
+    #[test]
+    fn what_is_done_is_due_an_interval_later_and_sooner_when_something_calls_for_it() {
+        let now = Instant::now();
+        let after = |s| now + Duration::from_secs(s);
+        let mut table = Timetable::new(HOUR, now);
+        assert_eq!(table.due(), now);
+        table.done(now, true);
+        assert_eq!(table.due(), now + HOUR);
+        table.call_for(after(30));
+        table.call_for(after(40));
+        assert_eq!(table.due(), after(30));
+        // What came early does not move the tick.
+        table.done(after(30), true);
+        assert_eq!(table.due(), now + HOUR);
+        table.call_for(after(9999));
+        assert_eq!(table.due(), now + HOUR);
+    }
+
+    #[test]
+    fn failures_wait_longer_each_time_until_one_succeeds() {
+        let now = Instant::now();
+        let mut table = Timetable::new(24 * HOUR, now);
+        let mut waits = Vec::new();
+        for _ in 0..12 {
+            table.done(now, false);
+            waits.push((table.due() - now).as_secs());
+        }
+        assert_eq!(waits[..5], [10, 20, 40, 80, 160]);
+        assert_eq!(waits[9..], [3600; 3]);
+        table.done(now, true);
+        table.done(now, false);
+        assert_eq!((table.due() - now).as_secs(), 10);
+    }
+}

@@ -253,6 +253,8 @@ pub struct Opc {
     pub logging: bool,
     /// Seconds between logged readings.
     pub interval_s: f64,
+    /// So many readings in a row without one particle restart the counter; 0 = never.
+    pub restart_after_zeros: u32,
     /// Id of the instrument at Tinycloud and in the table.
     pub gadget_id: String,
     /// SQLite file; `<data>/readings.db` unless configured.

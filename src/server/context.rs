@@ -1,7 +1,7 @@
 //! What a command handler works with: the station's services, and what belongs to its connection.
 
 use std::cell::{Cell, RefCell};
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr, TcpStream};
 use std::rc::Rc;
 
 use super::commands::{Bench, ImageStream};
@@ -25,6 +25,8 @@ pub struct SessionState {
     pub(super) completion: RefCell<Option<smol::Task<()>>>,
     /// The other end.
     pub(super) peer: Option<SocketAddr>,
+    /// Whether the other end is a program on this machine.
+    pub(super) is_local: bool,
     /// Its part in the spectrometer, from its first command for it on.
     pub(super) spectrometer: RefCell<Option<Bench>>,
     /// Its stream of thermal images.
@@ -32,10 +34,15 @@ pub struct SessionState {
 }
 
 impl SessionState {
-    /// Of a connection from there.
-    pub(super) fn new(peer: Option<SocketAddr>) -> Self {
+    /// Of this connection.
+    pub(super) fn of(stream: &TcpStream) -> Self {
+        let peer = stream.peer_addr().ok();
+        let local = stream.local_addr().ok();
         Self {
             peer,
+            is_local: peer
+                .zip(local)
+                .is_some_and(|(peer, local)| is_one_machine(peer.ip(), local.ip())),
             ..Self::default()
         }
     }
@@ -52,6 +59,12 @@ impl SessionState {
         self.pending_jobs();
         self.jobs.borrow_mut().push(job);
     }
+}
+
+/// Whether both ends of a connection are on one machine.
+fn is_one_machine(peer: IpAddr, local: IpAddr) -> bool {
+    let (peer, local) = (peer.to_canonical(), local.to_canonical());
+    peer.is_loopback() || peer == local
 }
 
 impl Observer for SessionState {
@@ -97,5 +110,27 @@ impl Context {
             serde_json::to_vec(value).map_err(|error| Error::new(-310).with(error.to_string()))?;
         self.reply.block(&text);
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_programs_of_this_machine_are_local() {
+        for (peer, local, wanted) in [
+            ("127.0.0.1", "127.0.0.1", true),
+            ("::1", "::1", true),
+            ("::ffff:127.0.0.1", "::ffff:127.0.0.1", true),
+            ("192.168.1.9", "192.168.1.9", true),
+            ("::ffff:192.168.1.9", "192.168.1.9", true),
+            ("192.168.1.8", "192.168.1.9", false),
+            ("::ffff:192.168.1.8", "::ffff:192.168.1.9", false),
+            ("fe80::1", "fe80::2", false),
+        ] {
+            let one = is_one_machine(peer.parse().unwrap(), local.parse().unwrap());
+            assert_eq!(one, wanted, "{peer} to {local}");
+        }
     }
 }

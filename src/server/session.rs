@@ -54,7 +54,7 @@ pub(super) async fn serve(
     services: Rc<Services>,
     protocol: TextProtocol,
 ) {
-    let session = Rc::new(SessionState::new(stream.get_ref().peer_addr().ok()));
+    let session = Rc::new(SessionState::of(stream.get_ref()));
     services.conditions.observe(&session);
     let connection = Connection::new(stream, services.clock.clone());
     let context = Context {

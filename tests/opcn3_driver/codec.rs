@@ -2,8 +2,11 @@
 
 use std::time::Duration;
 
-use outpost::opcn3::proto::{Command, Configuration, Histogram, Pm, Reply, Status};
+use outpost::opcn3::proto::{
+    BinEdges, Command, Configuration, Histogram, Pm, Reply, SizeDistribution, Status, Text,
+};
 use outpost::opcn3::sim::{Counter, Faults, SimConfig};
+use outpost::usbiss::proto as usbiss;
 use proptest::prelude::*;
 
 use crate::Station;
@@ -48,6 +51,34 @@ proptest! {
         prop_assert_eq!(configuration.encode().to_vec(), bytes.clone());
         let status = Status::decode(&bytes[..6]).unwrap();
         prop_assert_eq!(Status::decode(&status.encode()).unwrap(), status);
+    }
+
+    /// What fuzz target `opcn3_frames` looks for in the long run.
+    #[test]
+    fn any_bytes_are_refused_or_read_back(
+        bytes in prop_oneof![
+            prop::collection::vec(any::<u8>(), 0..200),
+            prop::collection::vec(any::<u8>(), 84).prop_map(sealed),
+            prop::collection::vec(prop_oneof![Just(0x5a), Just(0x61), Just(0x92), 0..4u8], 1..6),
+        ],
+        text in prop::collection::vec(any::<u8>(), 60),
+    ) {
+        if let Ok(histogram) = Histogram::decode(&bytes) {
+            prop_assert!((-45.0..=130.0).contains(&histogram.temperature_c()));
+            let densities = SizeDistribution::from(&histogram).dn_dlogd(&BinEdges::default());
+            prop_assert_eq!(densities.is_none(), histogram.volume_ml() == 0.0);
+        }
+        for length in [14, 168, 6, 60] {
+            let cut = &bytes[..bytes.len().min(length)];
+            let _ = (Pm::decode(cut), Configuration::decode(cut).map(|read| BinEdges::of(&read)));
+            let _ = (Status::decode(cut), Text::decode(cut));
+        }
+        let text = Text::decode(&text).unwrap();
+        prop_assert!(text.as_str().is_ascii());
+        let _ = (text.serial_number(), text.firmware());
+        if let Ok(command) = usbiss::Command::decode(&bytes) {
+            prop_assert_eq!(usbiss::Command::decode(&command.encode()), Ok(command));
+        }
     }
 
     #[test]

@@ -292,3 +292,104 @@ fn the_schedule_does_not_replace_what_a_command_gave() {
     assert_eq!(report(&mut client)["commanded_pass"], given);
     station.stop();
 }
+
+/// Nobody commands anything.
+#[test]
+fn the_schedule_batches_and_uploads_by_itself() {
+    let server = Tinycloud::start(&Clock::real());
+    let folder = registered();
+    let files = sshd::is_possible();
+    if files {
+        sshd::serve(&server, folder.path().to_owned(), None);
+    }
+    let station = Setup::small()
+        .opc("enabled = false")
+        .tinycloud("enabled = true\nbatch_interval_s = 1\nupload_interval_s = 1")
+        .tinycloud(&format!("api = \"{}\"", server.api()))
+        .start_in(folder);
+    for logged in [3, 5] {
+        let before = server.state().forms.len();
+        log(station.folder(), 3 - before.min(1));
+        eventually("the upload", || match files {
+            true => server.counts().0 == logged,
+            false => server.state().forms.len() > before,
+        });
+    }
+    assert_eq!(server.counts().1, 0);
+    station.stop();
+}
+
+#[test]
+fn batches_are_due_an_interval_after_the_newest_also_of_an_earlier_run() {
+    let server = Tinycloud::start(&Clock::real());
+    let folder = registered();
+    setup(&server).write(folder.path());
+    log(folder.path(), 1);
+    let (code, _, error) = outpost(folder.path(), &["batch"]);
+    assert_eq!(code, Some(0), "{error}");
+    let station = setup(&server).start_in(folder);
+    let mut client = station.client();
+    eventually("the first pass", || {
+        !report(&mut client)["last_pass"].is_null()
+    });
+    let seen = report(&mut client);
+    assert!(seen["last_batch"].is_null(), "{seen}");
+    let next: jiff::Timestamp = seen["next_batch"].as_str().unwrap().parse().unwrap();
+    let wait = next.duration_since(jiff::Timestamp::now()).as_secs();
+    assert!((86_000..=86_400).contains(&wait), "{wait}");
+    station.stop();
+}
+
+#[test]
+fn settings_of_the_older_program_are_taken_over() {
+    let folder = short_folder();
+    let old = folder.path().join("settings.yaml");
+    std::fs::copy("tests/data/tinycloud/legacy-settings.yaml", &old).unwrap();
+    std::fs::write(folder.path().join("gateway_key.txt"), KEY).unwrap();
+    std::fs::copy(
+        "tests/data/tinycloud/legacy-readings.db",
+        folder.path().join("readings.db"),
+    )
+    .unwrap();
+    let (code, text, remarks) = outpost(folder.path(), &["import", old.to_str().unwrap()]);
+    assert_eq!((code, remarks.as_str()), (Some(0), ""));
+    let here = folder.path().display();
+    assert_eq!(
+        text,
+        format!(
+            "[opc]\ndatabase = \"{here}/readings.db\"\ntable = \"Readings\"\ngadget_id = \"TST_001\"\n\
+             interval_s = 10\n[tinycloud]\nenabled = true\n\
+             gateway_key_file = \"{here}/gateway_key.txt\"\napi = \"http://127.0.0.1:8081/api/v1\"\n\
+             batch_interval_s = 3600\nupload_interval_s = 3600\nbatch_mode = \"PASS\"\nbatch_type = \"OPC\"\n\
+             pending_dir = \"{here}/batches2upload\"\nuploaded_dir = \"{here}/batchesuploaded\"\n\
+             delete_batch_on_upload = false\ndelete_reading_on_zip = false\n"
+        )
+    );
+    // They are settings of ours as they stand, and the database goes on.
+    std::fs::write(folder.path().join("c.toml"), &text).unwrap();
+    let (code, text, _) = outpost(folder.path(), &["status"]);
+    assert_eq!(code, Some(0));
+    assert!(text.contains("http://127.0.0.1:8081/api/v1") && text.contains("key        there"));
+    let (code, text, _) = outpost(folder.path(), &["mark-sent"]);
+    assert_eq!(
+        (code, text.as_str()),
+        (Some(0), "3 readings count as sent\n")
+    );
+    let (_, text, _) = outpost(folder.path(), &["batch"]);
+    assert_eq!(text, "nothing to do\n");
+
+    let (code, _, error) = outpost(folder.path(), &["import", "/dev/null"]);
+    assert_eq!(code, Some(1));
+    assert!(error.contains("no settings of batonopc"), "{error}");
+}
+
+#[test]
+fn readings_are_not_marked_while_a_station_has_them() {
+    let server = Tinycloud::start(&Clock::real());
+    let (station, _client) = start(setup(&server), registered());
+    let folder = station.folder().to_owned();
+    let (code, _, error) = outpost(&folder, &["mark-sent"]);
+    assert_eq!(code, Some(1));
+    assert!(error.contains("the station is running"), "{error}");
+    station.stop();
+}

@@ -167,6 +167,27 @@ fn fan_and_laser_are_off_at_every_end() {
     rig.end();
 }
 
+/// At the end nobody looks any more: a last command that fails once must not leave the laser on.
+#[test]
+fn a_last_command_that_fails_is_said_again() {
+    for fault in ["wrong-echo", "bad-poll"] {
+        let rig = started();
+        rig.fault(fault, 1);
+        // Looks at laser and fan.
+        rig.end();
+    }
+}
+
+/// The station ends while the bus is down, before it is opened again: fan and laser still run.
+#[test]
+fn an_end_while_the_bus_is_down_leaves_the_laser_off() {
+    let rig = started();
+    rig.fault("reset-bridge", 1);
+    rig.until(|rig| matches!(rig.health.state(), State::Failed { .. }));
+    assert!(rig.status().laser_on);
+    rig.end();
+}
+
 #[test]
 fn clients_are_told_what_is_wrong() {
     let station = Setup::small().opc("interval_s = 1").start();

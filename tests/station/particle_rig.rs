@@ -36,6 +36,8 @@ use super::particle::open;
 
 /// Not on a whole second.
 pub const START: &str = "2026-11-20T08:00:00.250Z";
+/// The actor's limit for its last commands. What is due before is a wait between bytes.
+const FAREWELL: Duration = Duration::from_secs(4);
 /// Real time in which a pool thread is to say something before time is moved on.
 const GRACE: Duration = Duration::from_millis(2);
 
@@ -287,16 +289,20 @@ impl Rig {
     /// Stops it; its rows, oldest first.
     pub fn end(self) -> Vec<StoredReading> {
         self.trigger.fire();
-        // The limit of the farewell is a time as well: it must not pass while a pool thread has the counter.
         let deadline = Instant::now() + PATIENCE;
+        let limit = self.world.clock.now() + FAREWELL;
         while !self.task.is_finished() {
             assert!(Instant::now() < deadline, "it does not end");
             if self.executor.try_tick() {
                 continue;
             }
-            std::thread::sleep(Duration::from_millis(1));
-            let wait = self.world.hand.until_due().unwrap_or_default();
-            self.world.hand.advance(wait.min(Duration::from_millis(5)));
+            match self.world.hand.until_due() {
+                Some(wait) if self.world.clock.now() + wait < limit => {
+                    self.world.hand.advance(wait);
+                }
+                // A pool thread has the counter: the limit must not pass meanwhile.
+                _ => std::thread::sleep(Duration::from_micros(200)),
+            }
         }
         assert!(!self.status().laser_on && !self.status().fan_on);
         self.store.close();

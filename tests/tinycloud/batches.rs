@@ -249,3 +249,85 @@ fn what_the_older_uploader_sent_counts_as_sent() {
         assert!(batches.iter().all(|batch| batch.source_id > 1));
     }
 }
+
+#[test]
+fn what_was_sent_by_other_means_can_be_marked_so() {
+    let mut station = Station::new();
+    station.settings.delete_readings = false;
+    station.log("A", 3);
+    let mut uploader = station.uploader();
+    uploader.make_batches(&station.clock_state()).unwrap();
+    station.log("A", 2);
+    station.log("B", 4);
+    assert_eq!(uploader.mark_sent().unwrap(), 6);
+    assert_eq!(uploader.mark_sent().unwrap(), 0);
+    station.log("A", 1);
+    uploader.make_batches(&station.clock_state()).unwrap();
+    station.settle(&mut uploader);
+    let arrived: Vec<_> = station.server.state().rows.keys().cloned().collect();
+    let wanted = [1, 2, 3, 10].map(|number| ("A".to_owned(), number));
+    assert_eq!(arrived, wanted);
+    // Their files never were, and are looked for nowhere.
+    assert_eq!(station.files("uploaded").len(), 4);
+}
+
+/// The older uploader's session as a server saw it, apart from what it did wrong.
+#[test]
+fn the_older_uploaders_session_is_reproduced() {
+    let text = fs::read_to_string(format!("{VECTORS}/legacy-upload.jsonl")).unwrap();
+    let events: Vec<serde_json::Value> = text
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    let asked: Vec<&serde_json::Value> = events
+        .iter()
+        .filter(|event| event["event"] == "http")
+        .collect();
+    let exec = events.iter().find(|event| event["event"] == "exec");
+    let command = exec.unwrap()["command"].as_str().unwrap().to_owned();
+    let login = events.iter().find(|event| event["event"] == "login");
+    let login = login.unwrap().clone();
+
+    let station = legacy();
+    let server = station.server.clone();
+    let mut uploader = station.uploader().with_sender(move |delivery| {
+        assert_eq!(command, format!("scp -t {}", delivery.folder));
+        assert_eq!(login["user"], delivery.user);
+        server.take_file(delivery)
+    });
+    uploader.make_batches(&station.clock_state()).unwrap();
+    let pass = uploader.pass(outpost::store::upload::Scope::Due).unwrap();
+    assert!(!pass.has_failures());
+
+    let state = station.server.state();
+    let lines: Vec<String> = asked
+        .iter()
+        .map(|event| {
+            let text = |key: &str| event[key].as_str().unwrap().to_owned();
+            format!("{} {} HTTP/1.1", text("method"), text("path"))
+        })
+        .collect();
+    // The server gives each batch an id of its own.
+    let id = state.tickets.keys().next().unwrap();
+    let lines: Vec<String> = lines
+        .iter()
+        .map(|line| line.replace("45de83af6eec51dd215e9c6ad94453d0", id))
+        .collect();
+    assert_eq!(state.requests, lines);
+    let old = asked[0]["form"].as_object().unwrap();
+    let new = &state.forms[0];
+    assert_eq!(new.len(), old.len());
+    for (name, value) in old {
+        let old = match value {
+            serde_json::Value::String(text) => text.clone(),
+            number => number.to_string(),
+        };
+        match name.as_str() {
+            // Of nothing there, and of a file without headings.
+            "zip_md5" => assert_ne!(new[name], old),
+            "zip_size" => assert!(new[name].parse::<u64>().unwrap() > old.parse().unwrap()),
+            _ => assert_eq!(new[name], old, "{name}"),
+        }
+    }
+    assert_eq!(state.problems, [""; 0]);
+}

@@ -192,3 +192,39 @@ fn two_weeks_offline_then_everything_in_order() {
     assert!(references.iter().all(|&step| step == 1));
     assert_eq!(references.len(), 10);
 }
+
+/// What is in the database at each arrow: the state is stored before what follows it is done, the end after it.
+#[test]
+fn each_state_is_stored_before_what_follows_it() {
+    for (arrow, state, has_ticket) in [
+        (Arrow::Chosen, BatchState::Building, false),
+        (Arrow::Built, BatchState::Building, false),
+        (Arrow::Ready, BatchState::Ready, false),
+        (Arrow::Ticket, BatchState::Ready, false),
+        (Arrow::Requested, BatchState::Requested, true),
+        (Arrow::Sending, BatchState::Sending, true),
+        (Arrow::Delivered, BatchState::Sending, true),
+        (Arrow::Sent, BatchState::Sent, true),
+        (Arrow::Told, BatchState::Sent, true),
+        (Arrow::Ended, BatchState::Uploaded, true),
+        (Arrow::Moved, BatchState::Uploaded, true),
+    ] {
+        let mut station = Station::new();
+        station.log("A", 3);
+        let mut uploader = stopping_at(&station, arrow);
+        let made = uploader.make_batches(&station.clock_state());
+        let ended = made.and_then(|_| uploader.pass(Scope::Due));
+        assert!(matches!(ended, Err(UploadError::Stopped(_))), "{arrow:?}");
+        let stored = station
+            .handle
+            .call_blocking(|database| outpost::store::batch::in_state(database, &BatchState::ALL));
+        let stored = stored.unwrap().remove(0);
+        assert_eq!(
+            (stored.state, stored.ticket.is_some()),
+            (state, has_ticket),
+            "{arrow:?}"
+        );
+        assert_eq!(stored.sent_ms.is_some(), state >= BatchState::Sent);
+        assert!(!stored.filed, "{arrow:?}");
+    }
+}

@@ -137,6 +137,55 @@ fn before_a_new_ticket_the_old_one_is_asked_for_again() {
     assert_eq!(station.server.state().tickets.len(), 1);
 }
 
+/// The server's answer takes as long as the ticket lasts: what was used must not be forgotten unasked.
+#[test]
+fn a_ticket_that_ends_while_the_server_is_asked_is_asked_for_again() {
+    let station = one_batch();
+    station.server.fail_next(Fault::AckLost);
+    let mut uploader = station.uploader();
+    uploader.pass(Scope::Due).unwrap();
+    station.hand.advance(Duration::from_secs(560));
+    station.server.fail_next(Fault::Status404);
+    let hand = station.hand.clone();
+    station.server.state().meanwhile =
+        Some(Box::new(move || hand.advance(Duration::from_secs(25))));
+    let pass = uploader.pass(Scope::Due).unwrap();
+    assert_eq!(pass.outcomes[0].batch.state, BatchState::Uploaded);
+    assert_eq!(station.server.state().tickets.len(), 1);
+    assert_eq!(station.server.counts(), (3, 0));
+}
+
+/// A run that is killed while it sends leaves the file's second name behind, whose space would never be free again.
+#[test]
+fn the_second_name_of_a_file_goes_with_its_batch() {
+    for (fault, pause) in [
+        (Fault::AckLost, 60),
+        (Fault::CutAfterHalf, 60),
+        // With another ticket.
+        (Fault::CutAfterHalf, 700),
+    ] {
+        let station = one_batch();
+        station.server.fail_next(fault);
+        let mut uploader = station.uploader();
+        uploader.pass(Scope::Due).unwrap();
+        let id = station
+            .server
+            .state()
+            .tickets
+            .keys()
+            .next()
+            .unwrap()
+            .clone();
+        let left = station.settings.batch.pending_dir.join(format!("{id}.zip"));
+        assert!(!left.exists());
+        std::fs::write(&left, "left behind").unwrap();
+        station.hand.advance(Duration::from_secs(pause));
+        station.settle(&mut uploader);
+        assert_eq!(station.server.counts(), (3, 0));
+        assert_eq!(station.files("pending"), [""; 0], "{fault:?}, {pause} s");
+    }
+}
+
 #[test]
 fn a_file_that_is_never_confirmed_is_reported_after_a_day_and_not_sent_again() {
     let station = one_batch();
@@ -187,6 +236,9 @@ fn two_programs_do_not_upload_at_once() {
     assert!(matches!(uploader.pass(Scope::All), Err(UploadError::Busy)));
     let made = uploader.make_batches(&station.clock_state());
     assert!(matches!(made, Err(UploadError::Busy)));
+    let queued = uploader.requeue("2026-11-20_07:30_1");
+    assert!(matches!(queued, Err(UploadError::Busy)));
+    assert!(matches!(uploader.mark_sent(), Err(UploadError::Busy)));
     lock.unlock().unwrap();
     assert!(!uploader.pass(Scope::All).unwrap().has_failures());
 }

@@ -124,6 +124,10 @@ pub struct State {
     pub hold: bool,
     /// How often it was slow so far.
     pub stalls: usize,
+    /// What happens while the next status is looked up.
+    pub meanwhile: Option<Box<dyn FnOnce() + Send>>,
+    /// Every form of a request, in order.
+    pub forms: Vec<HashMap<String, String>>,
     faults: HashMap<Place, VecDeque<Fault>>,
     issued: u128,
 }
@@ -223,6 +227,9 @@ impl Tinycloud {
             return;
         };
         self.state().requests.push(request.line.clone());
+        if !request.form.is_empty() {
+            self.state().forms.push(request.form.clone());
+        }
         if let Some((code, body)) = self.answer(&request) {
             let location = if code == 302 {
                 "Location: /elsewhere\r\n"
@@ -322,6 +329,10 @@ impl Tinycloud {
     }
 
     fn status(&self, request: &Request, id: &str) -> Option<(u16, String)> {
+        let meanwhile = self.state().meanwhile.take();
+        if let Some(happen) = meanwhile {
+            happen();
+        }
         let fault = self.take_fault(Place::Status);
         match fault {
             Some(Fault::Status500) => return Some((500, String::new())),

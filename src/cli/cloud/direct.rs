@@ -59,6 +59,14 @@ impl Direct<'_> {
             .map_err(|error| told(&error))
     }
 
+    pub(super) fn mark_sent(&self) -> Result<u64, Failure> {
+        if !self.has_readings() {
+            return Ok(0);
+        }
+        self.with_uploader(|uploader, _| uploader.mark_sent())?
+            .map_err(|error| told(&error))
+    }
+
     pub(super) fn report(&self) -> Result<Report, Failure> {
         let survey = match self.has_readings() {
             true => self.with_store(|store, _| store.call_blocking(Survey::take))?,

@@ -68,10 +68,16 @@ impl<'a> Line<'a> {
         self.power(Power::Fan(false)).await
     }
 
-    /// The same as the last thing, whether or not the station stops.
+    /// The same as the last thing, whether or not the station stops; as often as it takes while the bus works, each
+    /// time after the silence that a failed command is followed by. Give it a limit.
     pub(super) async fn farewell(&mut self) -> Result<(), Trouble> {
         self.leaving = true;
-        self.quiet().await
+        loop {
+            match self.quiet().await {
+                Err(Trouble::Handshake(_) | Trouble::Frame(_)) => {}
+                ended => return ended,
+            }
+        }
     }
 
     /// Waits, but not beyond the station's end.

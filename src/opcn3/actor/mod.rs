@@ -45,6 +45,8 @@ pub(super) struct Actor {
     first: bool,
     /// The supply has been on for long enough.
     powered: bool,
+    /// The bus failed before fan and laser could be switched off.
+    left_on: bool,
 }
 
 impl Actor {
@@ -68,6 +70,7 @@ impl Actor {
             pool,
             logbook: None,
             first: true,
+            left_on: false,
         }
     }
 
@@ -97,6 +100,19 @@ impl Actor {
         }
         self.shared.set_phase(Phase::Away);
         self.orders.close();
+        if self.left_on {
+            let farewell = station.clock.timeout(FAREWELL, self.come_back()).await;
+            report_farewell(farewell);
+        }
+    }
+
+    /// Opens the bus once more, for the last words alone: the station ends while the counter is away.
+    async fn come_back(&self) -> Result<(), Trouble> {
+        let open = self.open.clone();
+        let opened = self.pool.run_in_turn(move || open()).await;
+        let opened = opened.map_err(Trouble::Bug)?.map_err(Trouble::Link)?;
+        let mut line = Line::new(&self.shared, &self.pool, opened);
+        line.farewell().await
     }
 
     fn record(&self, trouble: &Trouble) -> Failure {
@@ -131,24 +147,22 @@ impl Actor {
         let mut shift = Shift::new(&self.shared, &self.orders, line, &mut self.logbook);
         shift.times = self.times;
         shift.restart_after_zeros = self.restart_after_zeros;
+        self.left_on = true;
         let ended = shift.run(&mut self.first, bridge, backoff).await;
         self.shared.set_phase(Phase::Away);
         let clock = &self.shared.station.clock;
         match &ended {
             Err(Trouble::Link(_)) => {}
             Ok(()) | Err(Trouble::Stopping) => {
-                if clock
-                    .timeout(FAREWELL, shift.line.farewell())
-                    .await
-                    .is_none()
-                {
-                    tracing::error!("the particle counter's laser may still be on");
-                }
+                let farewell = clock.timeout(FAREWELL, shift.line.farewell()).await;
+                self.left_on = false;
+                report_farewell(farewell);
             }
             // It does not listen.
             Err(trouble) if trouble.is_wedged() => {}
             Err(_) => {
-                clock.timeout(PARTING, shift.line.quiet()).await;
+                let quiet = clock.timeout(PARTING, shift.line.quiet()).await;
+                self.left_on = !matches!(quiet, Some(Ok(())));
             }
         }
         ended
@@ -182,5 +196,11 @@ impl Actor {
         if let Some(logbook) = &mut self.logbook {
             logbook.turn(&self.shared);
         }
+    }
+}
+
+fn report_farewell(farewell: Option<Result<(), Trouble>>) {
+    if !matches!(farewell, Some(Ok(()))) {
+        tracing::error!("the particle counter's laser may still be on");
     }
 }

@@ -288,6 +288,8 @@ impl<'a> Shift<'a> {
             self.line.quiet().await?;
             self.line.nap(ZERO_PAUSE).await?;
             self.since = None;
+            let shared = self.shared;
+            self.book().note_gap(shared);
             self.line.command(Command::Reset).await?;
             return Ok(Some(Ended::Restart));
         }

@@ -45,7 +45,8 @@ pub(super) const ROWS: &[Row] = &[
     cloud_row(
         "PARTicle:UPLoad:REGister",
         &[Param::new("pin", Kind::Text { max: 100 })],
-        "exchange a pin of the cloud's web page for the station's key; an overlapped operation",
+        "exchange a pin of the cloud's web page for the station's key, from the station itself alone; an overlapped \
+         operation",
         Handler::Now(register),
     ),
 ];
@@ -80,7 +81,11 @@ fn requeue(context: &mut Context, args: &Args<'_>) -> Result<(), Error> {
     start(context, |cloud| cloud.requeue(args.text(0)))
 }
 
+/// Whoever registers the station decides whose account gets its readings: not for everybody on the network.
 fn register(context: &mut Context, args: &Args<'_>) -> Result<(), Error> {
+    if !context.session.is_local {
+        return Err(Error::new(-203).with("registering is for programs on the station itself"));
+    }
     start(context, |cloud| cloud.register(args.text(0)))
 }
 

@@ -33,6 +33,32 @@ pub fn choose(
     Ok(chosen)
 }
 
+/// Records the rows that no batch holds yet as uploaded, a record a gadget and no file; how many rows. For readings that
+/// the receiver has had by other means, such as those of an older program.
+///
+/// # Errors
+/// What SQLite says; gadgets done before that stay done.
+pub fn mark_sent(database: &mut Database, now: Timestamp) -> Result<u64, ReadingsError> {
+    let mut marked = 0;
+    for gadget in gadgets(database)? {
+        let table = database.settings().table.clone();
+        let transaction = database
+            .connection()
+            .transaction_with_behavior(TransactionBehavior::Immediate)?;
+        let Some(range) = next_range(&transaction, &table, gadget.as_deref(), i64::MAX, -1)? else {
+            continue;
+        };
+        let source_ref = record(&transaction, gadget.as_deref(), range, now)?;
+        transaction.execute(
+            "UPDATE upload_batches SET state = ?, done = created, filed = 1 WHERE source_ref = ?",
+            params![BatchState::Uploaded.word(), source_ref],
+        )?;
+        transaction.commit()?;
+        marked += range.2.unsigned_abs();
+    }
+    Ok(marked)
+}
+
 /// Every gadget in the table, found by stepping along the index: the table may be long.
 fn gadgets(database: &mut Database) -> Result<Vec<Option<String>>, ReadingsError> {
     let table = database.settings().table.clone();
@@ -76,23 +102,36 @@ fn choose_next(
         true => i64::MAX,
         false => first_waiting_for_clock(&transaction, &table, gadget, &boot, clock)?,
     };
+    let limit = settings.max_rows.max(1).into();
+    let Some(range) = next_range(&transaction, &table, gadget, end, limit)? else {
+        return Ok(None);
+    };
+    let source_ref = record(&transaction, gadget, range, clock.utc)?;
+    transaction.commit()?;
+    Ok(Some(source_ref))
+}
+
+/// The gadget's rows before `end` that no batch holds: first, last, and how many; at most `limit`, -1 for all.
+fn next_range(
+    connection: &Connection,
+    table: &str,
+    gadget: Option<&str>,
+    end: i64,
+    limit: i64,
+) -> Result<Option<(i64, i64, i64)>, rusqlite::Error> {
     let sql = format!(
         "SELECT min(rdg_no), max(rdg_no), count(*) FROM (
              SELECT rdg_no FROM {table} WHERE gadget_id IS ?1 AND rdg_no < ?2 AND rdg_no >
                  (SELECT ifnull(max(last_rdg), 0) FROM upload_batches WHERE gadget_id IS ?1)
              ORDER BY rdg_no LIMIT ?3)"
     );
-    let (first, last, n_rows): (Option<i64>, Option<i64>, i64) = transaction
+    let (first, last, n_rows): (Option<i64>, Option<i64>, i64) = connection
         .prepare_cached(&sql)?
-        .query_row(params![gadget, end, settings.max_rows.max(1)], |row| {
-            Ok((row.get(0)?, row.get(1)?, row.get(2)?))
-        })?;
-    let (Some(first), Some(last)) = (first, last) else {
-        return Ok(None);
-    };
-    let source_ref = record(&transaction, gadget, (first, last, n_rows), clock.utc)?;
-    transaction.commit()?;
-    Ok(Some(source_ref))
+        .query_row(
+        params![gadget, end, limit],
+        |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)),
+    )?;
+    Ok(first.zip(last).map(|(first, last)| (first, last, n_rows)))
 }
 
 /// The gadget's first row whose stamp may still be corrected, or no limit.

@@ -182,6 +182,20 @@ pub fn uploaded_before(
     Ok(batches.collect::<Result<_, _>>()?)
 }
 
+/// The batches uploaded before this time whose readings have not been deleted, oldest first.
+///
+/// # Errors
+/// What SQLite says.
+pub fn with_readings(database: &mut Database, before_ms: i64) -> Result<Vec<Batch>, ReadingsError> {
+    let sql = format!(
+        "SELECT {COLUMNS} FROM upload_batches WHERE state = 'uploaded' AND done <= ? AND rows_deleted = 0
+         ORDER BY source_id"
+    );
+    let mut statement = database.connection().prepare_cached(&sql)?;
+    let batches = statement.query_map([before_ms], batch)?;
+    Ok(batches.collect::<Result<_, _>>()?)
+}
+
 /// How many batches are in each state, of those that have any.
 ///
 /// # Errors

@@ -18,10 +18,11 @@ mod ledger;
 mod yaml;
 
 pub use build::{BatchSettings, build, is_built};
-pub use choose::choose;
+pub use choose::{choose, mark_sent};
 pub use error::BatchError;
 pub use ledger::{
     Batch, BatchState, Ticket, counts, find, in_state, newest, save, unfiled, uploaded_before,
+    with_readings,
 };
 
 pub(in crate::store) use build::{request_form, sync_folder, write_synced};

@@ -102,6 +102,12 @@ fn upgrade_readings(transaction: &Transaction<'_>, table: &str) -> Result<(), Re
     }
     let index = format!("CREATE INDEX IF NOT EXISTS {table}_gadget ON {table} (gadget_id)");
     transaction.execute(&index, [])?;
+    // Nearly always empty: without it every look for stamps to correct would read the whole table.
+    let index = format!(
+        "CREATE INDEX IF NOT EXISTS {table}_unset ON {table} (boot) WHERE {}",
+        schema::clock_unset()
+    );
+    transaction.execute(&index, [])?;
     Ok(())
 }
 

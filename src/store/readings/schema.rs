@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 
-use super::ReadingsError;
+use super::{Flags, ReadingsError};
 
 /// The 45 columns of the older logger: name and declared type, in its order.
 pub const LEGACY_COLUMNS: [(&str, &str); 45] = [
@@ -124,6 +124,11 @@ pub(super) fn insert_reading(table: &str) -> String {
         .collect();
     let marks = vec!["?"; names.len()].join(",");
     format!("INSERT INTO {table} ({}) VALUES ({marks})", names.join(","))
+}
+
+/// What holds for a row whose stamp was taken before the clock was set, word for word as the index of such rows has it.
+pub(super) fn clock_unset() -> String {
+    format!("flags & {}", Flags::CLOCK_UNSET.0)
 }
 
 /// The 45 old columns, separated by commas.

@@ -1,6 +1,6 @@
 //! Where a batch's files go, and what is deleted when.
 
-use std::collections::HashSet;
+use std::collections::BTreeSet;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -13,6 +13,8 @@ use crate::store::batch::{self, Batch, BatchState, sync_folder};
 const DAY_MS: i64 = 24 * 3_600_000;
 /// Rows deleted at a time: readings wait meanwhile.
 const DELETE_ROWS: u32 = 500;
+/// Batches looked up at a time, likewise.
+const LOOKED_UP: usize = 100;
 
 impl Uploader {
     /// The file under the name that it gets at the receiver's: a second name where the file system has such, else a
@@ -22,11 +24,21 @@ impl Uploader {
         let from = folder.join(batch.zip_name());
         let to =
             std::path::absolute(folder.join(format!("{batchid}.zip"))).map_err(at_path(folder))?;
-        remove(&to).map_err(at_path(&to))?;
+        // That name is a password: failures tell the other.
+        remove(&to).map_err(at_path(&from))?;
         fs::hard_link(&from, &to)
             .or_else(|_| fs::copy(&from, &to).map(|_| ()))
-            .map_err(at_path(&to))?;
+            .map_err(at_path(&from))?;
         Ok(to)
+    }
+
+    /// Removes the name of [`Uploader::link`] where a run that was killed has left it.
+    pub(super) fn unlink(&self, batch: &Batch) {
+        if let Some(ticket) = &batch.ticket {
+            let name = format!("{}.zip", ticket.batchid);
+            // Left behind once more, it takes room and nothing else.
+            let _ = fs::remove_file(self.settings.batch.pending_dir.join(name));
+        }
     }
 
     /// Moves or deletes the files of batches at their end.
@@ -46,6 +58,7 @@ impl Uploader {
                 }
                 .map_err(at_path(&from))?;
             }
+            self.unlink(&batch);
             self.at(Arrow::Moved)?;
             batch.filed = true;
             self.save(&batch)?;
@@ -119,17 +132,25 @@ impl Uploader {
         let Ok(entries) = fs::read_dir(folder) else {
             return Ok(());
         };
+        // Of the batches, only those that have files: the record of all there ever were is long.
         let files: Vec<PathBuf> = entries.flatten().map(|entry| entry.path()).collect();
-        let old: HashSet<String> = self
-            .store
-            .call_blocking(move |database| batch::uploaded_before(database, before_ms))?
-            .into_iter()
-            .flat_map(|batch| [batch.zip_name(), batch.yaml_name()])
-            .collect();
-        for file in files {
-            let name = file.file_name().and_then(|name| name.to_str());
-            if name.is_some_and(|name| old.contains(name)) {
-                remove(&file).map_err(at_path(&file))?;
+        let named: BTreeSet<String> = files.iter().filter_map(|file| reference_of(file)).collect();
+        let named: Vec<String> = named.into_iter().collect();
+        for some in named.chunks(LOOKED_UP) {
+            let some = some.to_vec();
+            let found = self.store.call_blocking(move |database| {
+                let found = some.iter().map(|name| batch::find(database, name));
+                found.collect::<Result<Vec<_>, _>>()
+            })?;
+            let is_old = |batch: &Batch| {
+                batch.state == BatchState::Uploaded
+                    && batch.done_ms.is_some_and(|ms| ms <= before_ms)
+            };
+            for batch in found.into_iter().flatten().filter(is_old) {
+                for name in [batch.zip_name(), batch.yaml_name()] {
+                    let file = folder.join(name);
+                    remove(&file).map_err(at_path(&file))?;
+                }
             }
         }
         Ok(())
@@ -138,8 +159,8 @@ impl Uploader {
     fn delete_old_readings(&self, before_ms: i64) -> Result<(), UploadError> {
         let old = self
             .store
-            .call_blocking(move |database| batch::uploaded_before(database, before_ms))?;
-        for mut batch in old.into_iter().filter(|batch| !batch.rows_deleted) {
+            .call_blocking(move |database| batch::with_readings(database, before_ms))?;
+        for mut batch in old {
             loop {
                 let (gadget, first, last) =
                     (batch.gadget_id.clone(), batch.first_rdg, batch.last_rdg);
@@ -161,6 +182,14 @@ impl Uploader {
         }
         Ok(())
     }
+}
+
+/// The batch that a file in a folder of uploaded ones may belong to.
+fn reference_of(file: &Path) -> Option<String> {
+    let is_ours = |extension: &str| ["zip", "yaml"].contains(&extension);
+    let extension = file.extension().and_then(|extension| extension.to_str());
+    extension.filter(|extension| is_ours(extension))?;
+    Some(file.file_stem()?.to_str()?.to_owned())
 }
 
 /// Bytes that this user may still write there.

@@ -193,8 +193,10 @@ impl Uploader {
     /// Puts a rejected batch back in the queue; its files are made anew.
     ///
     /// # Errors
-    /// [`UploadError::NotRejected`], or what the database says.
+    /// [`UploadError::NotRejected`], another program at it, or what the database says.
     pub fn requeue(&mut self, source_ref: &str) -> Result<(), UploadError> {
+        // Another program may be moving its files, and would then store what it knows of it.
+        let _lock = self.lock()?;
         let wanted = source_ref.to_owned();
         let found = self
             .store
@@ -209,6 +211,18 @@ impl Uploader {
         batch.sent_ms = None;
         self.calm(&mut batch);
         self.save(&batch)
+    }
+
+    /// Counts the rows that are in no batch as uploaded ([`batch::mark_sent`]); how many.
+    ///
+    /// # Errors
+    /// Another program at it, or what the database says.
+    pub fn mark_sent(&mut self) -> Result<u64, UploadError> {
+        let _lock = self.lock()?;
+        let now = self.clock.utc();
+        Ok(self
+            .store
+            .call_blocking(move |database| batch::mark_sent(database, now))?)
     }
 
     /// Every batch that is not at its end, oldest first.

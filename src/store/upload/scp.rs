@@ -1,8 +1,10 @@
 //! The file's way: the system's own OpenSSH `scp`.
 //!
-//! The password goes through `SSH_ASKPASS` (forced, so no terminal is needed) and is never on a command line, nor is
-//! the user's name: it stands in a configuration file that its owner alone can read. A host's key is pinned by its
-//! domain, the port aside, when it is first seen; a changed one is refused.
+//! The password goes through `SSH_ASKPASS` (forced, so no terminal is needed) and the user's name stands in a
+//! configuration file that its owner alone can read. As the receiver wants a file named after the batch, and a folder
+//! named after the user, both can be seen on the command line all the same, by other accounts of this machine, while the
+//! file is on its way. A host's key is pinned by its domain, the port aside, when it is first seen; a changed one is
+//! refused.
 
 use std::fs::{self, File};
 use std::io::{self, Read};
@@ -156,8 +158,10 @@ impl OpenSsh {
             return SendError::PasswordRefused;
         }
         let line = message.lines().map(str::trim).find(|line| !line.is_empty());
-        // The destination holds the key.
-        SendError::Failed(line.unwrap_or("no message").replace(delivery.user, "KEY"))
+        // The destination holds the key, and the file's name the password: messages are logged and shown to anybody.
+        let line = line.unwrap_or("no message");
+        let line = line.replace(delivery.user, "KEY");
+        SendError::Failed(line.replace(&delivery.ticket.batchid, "BATCH"))
     }
 }
 
@@ -200,5 +204,59 @@ fn wait(child: &mut Child, limit: Duration, progress: &Progress) -> io::Result<O
             return Ok(None);
         }
         std::thread::sleep(LOOK);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_password_is_no_argument_and_the_key_of_the_host_is_pinned() {
+        let lock = tempfile::tempfile().unwrap();
+        let ticket = Ticket {
+            batchid: "45de83af6eec51dd215e9c6ad94453d0".into(),
+            domain: "tinycloud.example.org".into(),
+            port: 8022,
+            destination: "/quarantine/".into(),
+            until_ms: 0,
+        };
+        let delivery = Delivery {
+            file: Path::new("/data/file.zip"),
+            ticket: &ticket,
+            user: "0123456789abcdef0123",
+            folder: "/inbox/",
+            lock: &lock,
+            progress: &Progress::default(),
+        };
+        for (mode, flag) in [(ScpMode::Legacy, "-O"), (ScpMode::Sftp, "-s")] {
+            let ssh = OpenSsh {
+                folder: "/data/ssh".into(),
+                mode,
+            };
+            let command = ssh.command(&delivery);
+            let arguments: Vec<&str> = command.get_args().map(|a| a.to_str().unwrap()).collect();
+            let wanted = [flag, "-F", "/data/ssh/config", "--", "/data/file.zip"];
+            assert_eq!(arguments[..5], wanted);
+            assert_eq!(arguments[5..], ["outpost-upload:/inbox/"]);
+            let config = ssh.configuration(&delivery);
+            assert!(!config.contains(&ticket.batchid));
+            let said = format!(
+                "\nscp: /q/{}/inbox/{}.zip: No space left on device\n",
+                delivery.user, ticket.batchid
+            );
+            let told = ssh.explain(&said, &delivery).to_string();
+            let wanted = "scp failed: scp: /q/KEY/inbox/BATCH.zip: No space left on device";
+            assert_eq!(told, wanted);
+            for line in [
+                "User 0123456789abcdef0123",
+                "HostKeyAlias tinycloud.example.org",
+                "StrictHostKeyChecking accept-new",
+                "UserKnownHostsFile \"/data/ssh/known_hosts\"",
+                "GlobalKnownHostsFile /dev/null",
+            ] {
+                assert!(config.lines().any(|found| found == line), "{line}");
+            }
+        }
     }
 }

@@ -39,7 +39,7 @@ impl Uploader {
             BatchState::Building => self.build(batch, key).map(|()| Next::Again),
             BatchState::Ready => self.request(batch, api, key),
             BatchState::Requested => self.deliver(batch, key, lock),
-            BatchState::Sending => self.resolve_doubt(batch, api, key),
+            BatchState::Sending => self.resolve_doubt(batch, api, key, lock),
             BatchState::Sent => self.confirm(batch, api, key),
             BatchState::Uploaded | BatchState::Rejected => Ok(Next::Done),
         }
@@ -119,6 +119,7 @@ impl Uploader {
         match self.ask_ticket(api, key, &form) {
             Ok(ticket) => {
                 self.at(Arrow::Ticket)?;
+                self.unlink(batch);
                 batch.ticket = Some(ticket);
                 batch.state = BatchState::Requested;
                 self.calm(batch);
@@ -157,6 +158,7 @@ impl Uploader {
             // Left behind, they take room and nothing else.
             let _ = fs::remove_file(self.settings.batch.pending_dir.join(name));
         }
+        self.unlink(batch);
         batch.source_ref = format!("{base}-{}", number.saturating_add(1));
         batch.ticket = None;
         batch.state = BatchState::Building;
@@ -184,6 +186,17 @@ impl Uploader {
         batch.state = BatchState::Sending;
         self.save(batch)?;
         self.at(Arrow::Sending)?;
+        self.transmit(batch, &ticket, key, lock)
+    }
+
+    /// Sends the file of a batch that is recorded as sending.
+    fn transmit(
+        &mut self,
+        batch: &mut Batch,
+        ticket: &Ticket,
+        key: &GatewayKey,
+        lock: &Lock,
+    ) -> Result<Next, UploadError> {
         let file = self.link(batch, &ticket.batchid)?;
         let inbox = format!("{}/inbox/", key.expose());
         let folder = match ticket.destination.ends_with(&format!("/{inbox}")) {
@@ -198,7 +211,7 @@ impl Uploader {
             lock: &lock.0,
             progress: &self.watch.progress,
             file: &file,
-            ticket: &ticket,
+            ticket,
             user: key.expose(),
             folder: &folder,
         });
@@ -206,7 +219,7 @@ impl Uploader {
             Ok(()) => Exchange::Heard("all of it acknowledged".into()),
             Err(error) => Exchange::Heard(error.to_string()),
         });
-        // One left behind is swept at the next delivery of the same batch.
+        // One left behind goes at the next delivery, with another ticket, or at the batch's end.
         let _ = fs::remove_file(&file);
         if matches!(sent, Err(SendError::PasswordRefused))
             && let Some(ticket) = &mut batch.ticket
@@ -223,28 +236,32 @@ impl Uploader {
         Ok(Next::Again)
     }
 
-    /// The file may have arrived. Asks; sends again under the same ticket only when the server does not have it.
+    /// The file may have arrived. Asks; sends again under the same ticket only when the server does not have it. A
+    /// ticket that has been used is kept until the server was asked after its end ([`Uploader::request`]).
     fn resolve_doubt(
         &mut self,
         batch: &mut Batch,
         api: &Api,
         key: &GatewayKey,
+        lock: &Lock,
     ) -> Result<Next, UploadError> {
         let Some(ticket) = batch.ticket.clone() else {
             batch.state = BatchState::Ready;
             return Ok(Next::Again);
         };
-        let expired = !self.is_good(ticket.until_ms);
         match self.ask_status(api, key, &ticket.batchid)? {
-            Status::Unknown(_) if expired => batch.state = BatchState::Ready,
+            // By the time of the answer, which may have taken long.
+            Status::Unknown(_) if !self.is_good(ticket.until_ms) => {
+                batch.state = BatchState::Ready;
+                Ok(Next::Again)
+            }
             Status::Unknown(_) if is_built(batch, &self.settings.batch.pending_dir) => {
-                batch.state = BatchState::Requested;
+                self.transmit(batch, &ticket, key, lock)
             }
             // Without its file, it starts over once this ticket can no longer be in use.
-            Status::Unknown(_) => return Ok(Next::Wait(ticket.until_ms - self.now() + 1000)),
-            status => return self.end(batch, &status),
+            Status::Unknown(_) => Ok(Next::Wait(ticket.until_ms - self.now() + 1000)),
+            status => self.end(batch, &status),
         }
-        Ok(Next::Again)
     }
 
     fn confirm(
