@@ -35,7 +35,7 @@ pub(super) fn set_up(loaded: &Loaded, clock: &Clock) -> Option<Setup> {
         return None;
     }
     let simulated_board = loaded.board.is_simulated();
-    let (options, faults) = match &scope.url {
+    let (mut options, faults) = match &scope.url {
         BitscopeUrl::Sim => simulated(loaded, clock),
         BitscopeUrl::Auto if simulated_board => simulated(loaded, clock),
         BitscopeUrl::Auto => (auto(loaded), None),
@@ -43,6 +43,7 @@ pub(super) fn set_up(loaded: &Loaded, clock: &Clock) -> Option<Setup> {
         BitscopeUrl::Tcp(host) => (tcp(host.clone()), None),
         BitscopeUrl::Server(host) => (server(host.clone()), None),
     };
+    options.calibrations = Some(loaded.config.storage.data.join("bitscope.ini"));
     Some(Setup {
         options,
         faults: faults.filter(|_| simulated_board),
@@ -56,6 +57,7 @@ where
     Options {
         kind,
         connect: Box::new(move |clock, trace| -> Connecting { Box::pin(connect(clock, trace)) }),
+        calibrations: None,
     }
 }
 
