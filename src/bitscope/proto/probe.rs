@@ -77,10 +77,11 @@ impl Probe {
         for line in file.lines().map(str::trim) {
             if let Some(section) = line.strip_prefix('[').and_then(|l| l.strip_suffix(']')) {
                 inside = section.trim() == serial_number;
-            } else if inside && let Some((key, value)) = line.split_once(['=', ':']) {
-                if key.trim().eq_ignore_ascii_case(probe) {
-                    return Self::parse(value).map(Some);
-                }
+            } else if inside
+                && let Some((key, value)) = line.split_once(['=', ':'])
+                && key.trim().eq_ignore_ascii_case(probe)
+            {
+                return Self::parse(value).map(Some);
             }
         }
         Ok(None)
