@@ -1,10 +1,11 @@
 //! The oscilloscope: `cargo bench --bench scope`.
 //!
-//! First what the samples of a full buffer take to become traces, in samples/s, beside a plain copy of as many bytes as
-//! the traces have. Sources are rotated beyond the cache.
+//! First what the samples of a full buffer take to become traces, in samples/s, beside a plain copy of the same traces.
+//! Each round does both, so that a busy machine slows both; sources are rotated beyond the cache.
 //!
 //! Then what a datagram takes longer through Outpost than through a plain UDP relay, on the same runtime in the same
-//! run: program -> relay or Outpost -> simulated bitscope-server and back, one datagram at a time. Printed is the median.
+//! run: program -> relay or Outpost -> simulated bitscope-server and back, one datagram at a time, in turns of 100.
+//! Figures are medians.
 
 mod support;
 
@@ -27,16 +28,21 @@ use outpost::bitscope::proto::{CapturePlan, CaptureRequest, Cause, Channels};
 use outpost::bitscope::sim::{Config, Datagrams, Faults};
 use outpost::bitscope::{Connecting, LinkKind, Options, Oscilloscope, Station};
 use smol::{Async, LocalExecutor};
+use support::{Verdict, quantile, report, us};
 
-const ROUNDS: usize = 3000;
-/// Captures to rotate through: some 50 MB.
-const SOURCES: usize = 4096;
-const EXCHANGES: usize = 3000;
+const ROUNDS: usize = 4000;
+/// Bytes to rotate through, of dumps as well as of traces to copy.
+const ROTATED: usize = 64 << 20;
+const TURNS: usize = 60;
+/// Exchanges of a turn.
+const EXCHANGES: usize = 100;
 /// What a program sends all the time.
 const COMMANDS: &[u8] = b"21@[12]z0ez[05]s";
 
 fn main() {
     support::print_machine();
+    // Freed once, this teaches the allocator to keep what the loops below free, instead of the system's pages.
+    drop(black_box(vec![1_u8; 16 << 20]));
     for (name, channels, period_s, samples) in [
         ("16 bits, one channel", "A", 12.288e-3, 6144),
         ("8 bits, one channel", "A", 4.8e-3, 12288),
@@ -49,53 +55,68 @@ fn main() {
     forwarding();
 }
 
-fn median(mut times: Vec<Duration>) -> Duration {
-    times.sort();
-    times[times.len() / 2]
-}
-
-fn decoding(name: &str, channels: &str, period_s: f64, samples: u32) {
-    let names: Vec<&str> = channels.split("").filter(|name| !name.is_empty()).collect();
+fn plan(channels: &str, period_s: f64, samples: u32) -> CapturePlan {
+    let names = channels.split("").filter(|name| !name.is_empty());
     let request = CaptureRequest {
         channels: Channels::parse(names).expect("channels"),
         period_s,
         samples,
         ..CaptureRequest::default()
     };
-    let plan = CapturePlan::new(&request, Running::default()).expect("a mode");
+    CapturePlan::new(&request, Running::default()).expect("a mode")
+}
+
+fn decoding(name: &str, channels: &str, period_s: f64, samples: u32) {
+    let plan = plan(channels, period_s, samples);
     let dumps: Vec<usize> = plan.dumps(0).iter().map(|dump| dump.bytes()).collect();
-    let sources: Vec<Vec<Vec<u8>>> = (0..SOURCES)
+    let sources: Vec<Vec<Vec<u8>>> = (0..ROTATED / dumps.iter().sum::<usize>())
         .map(|seed| {
             let dump = |bytes: &usize| (0..*bytes).map(|i| (i * 31 + seed) as u8).collect();
             dumps.iter().map(dump).collect()
         })
         .collect();
-    let mut decoded = 0;
-    let decode = rounds(|round| {
-        let capture = plan.decode(Cause::Trigger, 0x4000_0000, &sources[round % SOURCES]);
-        decoded = capture.traces.iter().map(|trace| trace.samples.len()).sum();
-        black_box(&capture);
-    });
-    let plain: Vec<Vec<f32>> = (0..SOURCES / 4).map(|n| vec![n as f32; decoded]).collect();
-    let copy = rounds(|round| {
-        black_box(plain[round % plain.len()].clone());
-    });
-    println!(
-        "{name:<24} {:>7.0} Msamples/s, {:>6.1} us; copy of the traces {:>6.1} us, {:.2}x",
-        decoded as f64 / decode.as_secs_f64() / 1e6,
-        decode.as_secs_f64() * 1e6,
-        copy.as_secs_f64() * 1e6,
-        decode.as_secs_f64() / copy.as_secs_f64()
+    let decode = |round: usize| {
+        let dumps = black_box(&sources[round % sources.len()]);
+        black_box(plan.decode(Cause::Trigger, 0x4000_0000, dumps));
+    };
+    let traces = plan.decode(Cause::Trigger, 0, &sources[0]).traces;
+    let shape: Vec<usize> = traces.iter().map(|trace| trace.samples.len()).collect();
+    let decoded: usize = shape.iter().sum();
+    let traces: Vec<Vec<Vec<f32>>> = (0..ROTATED / (4 * decoded))
+        .map(|n| shape.iter().map(|count| vec![n as f32; *count]).collect())
+        .collect();
+    let copy = |round: usize| {
+        black_box(black_box(&traces[round % traces.len()]).clone());
+    };
+    let [decode, copy] = in_turns([&decode, &copy]);
+    let ratio = decode.as_secs_f64() / copy.as_secs_f64();
+    let rate = decoded as f64 / decode.as_secs_f64() / 1e6;
+    report(
+        &format!("{name}, {decoded} samples"),
+        us(decode),
+        "us",
+        Verdict::Compared(ratio),
+    );
+    report("  that is", rate, "MS/s", Verdict::Plain);
+    report(
+        "  plain copy of these traces",
+        us(copy),
+        "us",
+        Verdict::Plain,
     );
 }
 
-fn rounds(mut work: impl FnMut(usize)) -> Duration {
-    let timed = |round| {
-        let began = Instant::now();
-        work(round);
-        began.elapsed()
-    };
-    median((0..ROUNDS).map(timed).collect())
+/// The medians of many rounds in which each work is done once.
+fn in_turns<const N: usize>(works: [&dyn Fn(usize); N]) -> [Duration; N] {
+    let mut times = [const { Vec::new() }; N];
+    for round in 0..ROUNDS {
+        for (work, times) in works.iter().zip(&mut times) {
+            let begun = Instant::now();
+            work(round);
+            times.push(begun.elapsed());
+        }
+    }
+    times.map(|times| quantile(&times, 0.5))
 }
 
 /// A bitscope-server that answers at once, on a thread of its own.
@@ -127,7 +148,7 @@ async fn connected(to: SocketAddr) -> Async<UdpSocket> {
 }
 
 /// Round trips of a program on a thread of its own.
-async fn exchanges(to: SocketAddr) -> Duration {
+async fn exchanges(to: SocketAddr) -> Vec<Duration> {
     smol::unblock(move || {
         let socket = UdpSocket::bind("127.0.0.1:0").expect("a port");
         socket.connect(to).expect("a peer");
@@ -144,7 +165,7 @@ async fn exchanges(to: SocketAddr) -> Duration {
             began.elapsed()
         };
         ask(0, b"!");
-        median((1..=EXCHANGES).map(|n| ask(n, COMMANDS)).collect())
+        (1..=EXCHANGES).map(|n| ask(n, COMMANDS)).collect()
     })
     .await
 }
@@ -195,6 +216,7 @@ fn forwarding() {
     let options = Options {
         kind: LinkKind::Server,
         connect: Box::new(connect),
+        calibrations: None,
     };
     let station = Station {
         trace: Trace::new(clock.clone()),
@@ -211,25 +233,31 @@ fn forwarding() {
         executor.spawn(relay(relaying, upstream)).detach();
         let (serving, outpost) = bound();
         executor.spawn(port(serving, scope)).detach();
-        let direct = exchanges(device()).await;
-        let (mut relayed, mut forwarded) = (Vec::new(), Vec::new());
-        for _ in 0..5 {
-            relayed.push(exchanges(plain).await);
-            forwarded.push(exchanges(outpost).await);
+        let alone = device();
+        let (mut direct, mut relayed, mut forwarded) = (vec![], vec![], vec![]);
+        for _ in 0..TURNS {
+            direct.extend(exchanges(alone).await);
+            relayed.extend(exchanges(plain).await);
+            forwarded.extend(exchanges(outpost).await);
         }
-        let us = |time: Duration| time.as_secs_f64() * 1e6;
-        let (relayed, forwarded) = (median(relayed), median(forwarded));
-        println!(
-            "device alone             {:>7.1} us a datagram and its answer",
-            us(direct)
-        );
-        println!("plain relay              {:>7.1} us", us(relayed));
-        println!(
-            "Outpost                  {:>7.1} us, {:.2}x, {:+.1} us",
+        let [direct, relayed, forwarded] =
+            [direct, relayed, forwarded].map(|times| quantile(&times, 0.5));
+        let ratio = forwarded.as_secs_f64() / relayed.as_secs_f64();
+        let more = us(forwarded) - us(relayed);
+        report(
+            "a datagram and its answer by port 15500",
             us(forwarded),
-            forwarded.as_secs_f64() / relayed.as_secs_f64(),
-            us(forwarded) - us(relayed)
+            "us",
+            Verdict::Compared(ratio),
         );
+        report(
+            "  more than by a plain UDP relay",
+            more,
+            "us",
+            Verdict::Plain,
+        );
+        report("  by the relay", us(relayed), "us", Verdict::Plain);
+        report("  from the device itself", us(direct), "us", Verdict::Plain);
     };
     smol::block_on(executor.run(work));
     drop(trigger);

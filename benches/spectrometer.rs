@@ -1,8 +1,8 @@
 //! The spectrometer: frames to spectra, and what forwarding them costs: `cargo bench --bench spectrometer`.
 //!
 //! First the arithmetic on frames that are not in the cache, beside a plain copy of the larger side. Then a client that
-//! fetches frames from a station through TLS, beside a plain TLS relay on the same runtime in front of the same
-//! instrument.
+//! exposes and fetches frames from a station through TLS, beside a plain TLS relay on the same runtime in front of such
+//! an instrument. All are done in turns, so that a busy machine slows all; figures are medians.
 
 mod support;
 
@@ -26,12 +26,12 @@ use rustls::{
     StreamOwned,
 };
 use smol::Async;
-use support::{Station, Verdict, quantile, us};
+use support::{Station, Verdict, quantile, report, us};
 
 const ROUNDS: usize = 2000;
 /// Frames to rotate through: 33 MB.
 const FRAMES: usize = 4500;
-const FETCHES: usize = 2000;
+const TURNS: usize = 1500;
 const REPLY: usize = 9 + FRAME_BYTES + 1;
 
 fn main() {
@@ -43,32 +43,44 @@ fn main() {
 
 fn arithmetic() {
     let wires: Vec<Vec<u8>> = (0..FRAMES).map(wire).collect();
-    let mut copy = vec![0.0f64; ACTIVE_PIXELS];
     let source = vec![vec![1.0f64; ACTIVE_PIXELS]; FRAMES / 4];
-    let floor = time(|round| {
-        copy.copy_from_slice(black_box(&source[round % source.len()]));
-        black_box(&copy);
-    });
-    support::report("plain copy of 3648 f64", us(floor), "us", Verdict::Plain);
+    let copy = |round: usize| {
+        black_box(black_box(&source[round % source.len()]).clone());
+    };
     let offset = OffsetRange::default();
     let frame = |round: usize| {
         let wire = &wires[round % wires.len()];
         RawFrame::from_le_bytes(black_box(wire)).expect("a whole frame")
     };
-    let line = |what: &str, took: Duration| {
-        let ratio = took.as_secs_f64() / floor.as_secs_f64();
-        support::report(what, us(took), "us", Verdict::Compared(ratio));
-    };
-    let bias = time(|round| {
+    let bias = |round: usize| {
         black_box(frame(round).remove_bias(&offset).to_f32());
-    });
-    line("frame to spectrum, f32", bias);
-    let smooth = time(|round| {
+    };
+    let smooth = |round: usize| {
         let spectrum = frame(round).remove_bias(&offset);
         let smoothed = Smoothing::SAVITZKY_GOLAY.apply(spectrum.values());
         black_box(smoothed.expect("it can be done"));
-    });
+    };
+    let [floor, bias, smooth] = in_turns([&copy, &bias, &smooth]);
+    let line = |what: &str, took: Duration| {
+        let ratio = took.as_secs_f64() / floor.as_secs_f64();
+        report(what, us(took), "us", Verdict::Compared(ratio));
+    };
+    report("plain copy of 3648 f64", us(floor), "us", Verdict::Plain);
+    line("frame to spectrum, f32", bias);
     line("the same, smoothed (Savitzky-Golay 11, 3)", smooth);
+}
+
+/// The medians of many rounds in which each work is done once.
+fn in_turns<const N: usize>(works: [&dyn Fn(usize); N]) -> [Duration; N] {
+    let mut times = [const { Vec::new() }; N];
+    for round in 0..ROUNDS {
+        for (work, times) in works.iter().zip(&mut times) {
+            let begun = Instant::now();
+            work(round);
+            times.push(begun.elapsed());
+        }
+    }
+    times.map(|times| quantile(&times, 0.5))
 }
 
 fn wire(seed: usize) -> Vec<u8> {
@@ -81,17 +93,6 @@ fn wire(seed: usize) -> Vec<u8> {
     bytes
 }
 
-fn time(mut work: impl FnMut(usize)) -> Duration {
-    let times: Vec<Duration> = (0..ROUNDS)
-        .map(|round| {
-            let begun = Instant::now();
-            work(round);
-            begun.elapsed()
-        })
-        .collect();
-    quantile(&times, 0.5)
-}
-
 fn forwarding() {
     let any = SocketAddr::from(([127, 0, 0, 1], 0));
     let config = Config::default();
@@ -102,33 +103,39 @@ fn forwarding() {
     let mut through = Fetcher::connect(station.msp1000());
     let mut relayed = Fetcher::connect(relay);
     let mut direct = Fetcher::connect(instrument.address());
-    for fetcher in [&mut through, &mut relayed, &mut direct] {
-        fetcher.send(b"take_spectrum\r\n");
-        fetcher.receive(19);
-    }
-    let mut times = [vec![], vec![], vec![]];
-    for _ in 0..FETCHES {
+    let mut takes = [vec![], vec![], vec![]];
+    let mut fetches = takes.clone();
+    for _ in 0..TURNS {
         let fetchers = [&mut through, &mut relayed, &mut direct];
-        for (fetcher, times) in fetchers.into_iter().zip(&mut times) {
-            times.push(fetcher.fetch());
+        for (index, fetcher) in fetchers.into_iter().enumerate() {
+            takes[index].push(fetcher.take());
+            fetches[index].push(fetcher.fetch());
         }
     }
+    compare("an exposure of 2 ms", takes);
+    compare("its frame", fetches);
+}
+
+/// Outpost, the relay, the instrument itself.
+fn compare(what: &str, times: [Vec<Duration>; 3]) {
     let [through, relayed, direct] = times.map(|times| quantile(&times, 0.5));
-    let to_relay = through.as_secs_f64() / relayed.as_secs_f64();
-    support::report(
-        "a frame by port 8000",
+    let ratio = through.as_secs_f64() / relayed.as_secs_f64();
+    report(
+        &format!("{what} by port 8000"),
         us(through),
         "us",
-        Verdict::Compared(to_relay),
+        Verdict::Compared(ratio),
     );
-    support::report(
-        "the same by a plain TLS relay",
-        us(relayed),
+    let more = us(through) - us(relayed);
+    report(
+        "  more than by a plain TLS relay",
+        more,
         "us",
         Verdict::Plain,
     );
-    support::report(
-        "the same from the instrument itself",
+    report("  by the relay", us(relayed), "us", Verdict::Plain);
+    report(
+        "  from the instrument itself",
         us(direct),
         "us",
         Verdict::Plain,
@@ -160,6 +167,13 @@ impl Fetcher {
     fn receive(&mut self, length: usize) {
         let got = self.stream.read(&mut self.buffer).expect("an answer");
         assert_eq!(got, length, "one receive, one answer");
+    }
+
+    fn take(&mut self) -> Duration {
+        let begun = Instant::now();
+        self.send(b"take_spectrum\r\n");
+        self.receive(19);
+        begun.elapsed()
     }
 
     fn fetch(&mut self) -> Duration {

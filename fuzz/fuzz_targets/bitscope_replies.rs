@@ -6,7 +6,7 @@ use libfuzzer_sys::fuzz_target;
 use outpost::bitscope::proto::capture::Running;
 use outpost::bitscope::proto::reply::{printed, revision};
 use outpost::bitscope::proto::{
-    Address, CapturePlan, CaptureRequest, Cause, TraceEvent, TraceReader,
+    Address, CapturePlan, CaptureRequest, Cause, Probe, TraceEvent, TraceReader,
 };
 
 fuzz_target!(|data: &[u8]| {
@@ -41,5 +41,15 @@ fuzz_target!(|data: &[u8]| {
     assert_eq!(capture.traces[0].samples.len(), data.len() / 2);
     if let Ok(text) = std::str::from_utf8(data) {
         let _ = Address::parse(text);
+        // As a calibration, within a file and alone.
+        let _ = Probe::find(text, "A", "x1");
+        if let Ok(probe) = Probe::parse(text) {
+            assert!(probe.scale_v > 0.0 && probe.safe_low_v < probe.safe_high_v);
+            let request = CaptureRequest {
+                probe,
+                ..CaptureRequest::default()
+            };
+            let _ = CapturePlan::new(&request, Running::default());
+        }
     }
 });

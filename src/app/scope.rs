@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::time::Duration;
 
+use rustix::net::sockopt;
 use smol::Async;
 use smol::net::TcpStream;
 
@@ -21,6 +22,8 @@ use crate::config::{BitscopeUrl, HostPort, Loaded};
 
 /// For a connection, and for a name to be looked up.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
+/// Of silence, until the other side is asked whether it is there, and between two such questions.
+const KEEPALIVE: Duration = Duration::from_secs(10);
 
 /// How the oscilloscope is to be run, and the faults it can be told to have.
 pub(super) struct Setup {
@@ -35,7 +38,7 @@ pub(super) fn set_up(loaded: &Loaded, clock: &Clock) -> Option<Setup> {
         return None;
     }
     let simulated_board = loaded.board.is_simulated();
-    let (options, faults) = match &scope.url {
+    let (mut options, faults) = match &scope.url {
         BitscopeUrl::Sim => simulated(loaded, clock),
         BitscopeUrl::Auto if simulated_board => simulated(loaded, clock),
         BitscopeUrl::Auto => (auto(loaded), None),
@@ -43,6 +46,7 @@ pub(super) fn set_up(loaded: &Loaded, clock: &Clock) -> Option<Setup> {
         BitscopeUrl::Tcp(host) => (tcp(host.clone()), None),
         BitscopeUrl::Server(host) => (server(host.clone()), None),
     };
+    options.calibrations = Some(loaded.config.storage.data.join("bitscope.ini"));
     Some(Setup {
         options,
         faults: faults.filter(|_| simulated_board),
@@ -56,6 +60,7 @@ where
     Options {
         kind,
         connect: Box::new(move |clock, trace| -> Connecting { Box::pin(connect(clock, trace)) }),
+        calibrations: None,
     }
 }
 
@@ -123,12 +128,20 @@ fn tcp(host: HostPort) -> Options {
             let stream = clock.timeout(CONNECT_TIMEOUT, connecting).await;
             let stream = stream.unwrap_or(Err(std::io::ErrorKind::TimedOut.into()));
             let stream = stream.map_err(|error| unreachable(&host, &error))?;
-            stream
-                .set_nodelay(true)
-                .map_err(|error| unreachable(&host, &error))?;
+            watch(&stream).map_err(|error| unreachable(&host, &error))?;
             Ok(Scope::connect(Link::Stream(Box::pin(stream)), clock, trace).await?)
         }
     })
+}
+
+/// A trace may wait for its trigger for hours: a device that has lost its power meanwhile is noticed all the same.
+fn watch(stream: &TcpStream) -> std::io::Result<()> {
+    stream.set_nodelay(true)?;
+    sockopt::set_socket_keepalive(stream, true)?;
+    sockopt::set_tcp_keepidle(stream, KEEPALIVE)?;
+    sockopt::set_tcp_keepintvl(stream, KEEPALIVE)?;
+    sockopt::set_tcp_keepcnt(stream, 3)?;
+    Ok(())
 }
 
 fn server(host: HostPort) -> Options {

@@ -21,6 +21,7 @@ mod report;
 
 use std::cell::{Cell, RefCell};
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -33,7 +34,7 @@ use self::actor::Actor;
 use self::driver::{Identity, Scope};
 use self::order::{Datagram, Order, Reply, Work};
 use self::proto::capture::Running;
-use self::proto::{CapturePlan, CaptureRequest, ClockPlan, Register, WaveformRequest};
+use self::proto::{CapturePlan, CaptureRequest, ClockPlan, Probe, Register, WaveformRequest};
 pub use self::report::{
     CaptureReport, ConfigurationReport, StatusReport, parse_pattern, pattern_text,
 };
@@ -111,6 +112,8 @@ pub struct Options {
     pub kind: LinkKind,
     /// How to get there.
     pub connect: Connect,
+    /// The file with calibrations of probes, by the device's serial number ([`Probe::find`]); it need not exist.
+    pub calibrations: Option<PathBuf>,
 }
 
 /// What the oscilloscope needs from the station.
@@ -149,6 +152,8 @@ struct Shared {
     configuration: RefCell<CaptureRequest>,
     latest: RefCell<Option<Arc<Acquisition>>>,
     identity: RefCell<Option<Identity>>,
+    /// Of this device, if one is kept.
+    probe: Cell<Option<Probe>>,
     generator: RefCell<Generator>,
     /// Captures that are not over.
     captures: RefCell<Vec<Job>>,
@@ -200,6 +205,7 @@ impl Oscilloscope {
             configuration: RefCell::default(),
             latest: RefCell::default(),
             identity: RefCell::default(),
+            probe: Cell::new(None),
             generator: RefCell::default(),
             captures: RefCell::default(),
             controller: Cell::new(None),
@@ -212,10 +218,12 @@ impl Oscilloscope {
         let actor = Actor {
             shared: shared.clone(),
             orders: inbox,
+            waiting: RefCell::default(),
             datagrams: commands,
             replies: outgoing,
             released,
             connect: options.connect,
+            calibrations: options.calibrations,
             shutdown: station.shutdown,
         };
         let handle = Self {
@@ -243,7 +251,10 @@ impl Oscilloscope {
     /// # Errors
     /// Why it cannot be made: the configuration ([`Kind::Conflict`], [`Kind::OutOfRange`]), no device, too many wait.
     pub fn acquire(&self, jobs: &Jobs) -> Result<Job, Failure> {
-        let request = self.configuration();
+        let request = CaptureRequest {
+            probe: self.shared.probe.get().unwrap_or(Probe::X1),
+            ..self.configuration()
+        };
         self.check_connected()?;
         let running = self.shared.generator.borrow().running();
         CapturePlan::new(&request, running).map_err(driver::ScopeError::from)?;
@@ -331,11 +342,14 @@ impl Oscilloscope {
     /// Back to the start: configuration, generators off.
     ///
     /// # Errors
-    /// Those of the device.
+    /// Those of the device, and [`Kind::Busy`]; the generators go on then.
     pub async fn reset(&self) -> Result<(), Failure> {
         self.configure(|request| *request = CaptureRequest::default());
-        let was = self.shared.generator.take();
-        if was == Generator::Off || !self.is_connected() {
+        if self.generator() == Generator::Off {
+            return Ok(());
+        }
+        if !self.is_connected() {
+            self.shared.generator.take();
             return Ok(());
         }
         self.stop_generator().await
@@ -470,6 +484,10 @@ fn busy(with: &str) -> Failure {
         PATIENCE.as_secs()
     );
     Failure::new(Kind::Busy, text)
+}
+
+fn aborted() -> Failure {
+    Failure::new(Kind::Aborted, "ended by the user")
 }
 
 fn stopping() -> Failure {

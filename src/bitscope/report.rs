@@ -17,6 +17,8 @@ pub struct StatusReport {
     pub revision: Option<String>,
     /// From its EEPROM.
     pub serial_number: Option<String>,
+    /// Whether a calibration of the probe is kept for this device.
+    pub calibrated: bool,
     /// Captures that wait or run.
     pub captures_pending: usize,
     /// The waveform generator, if it runs.
@@ -84,6 +86,7 @@ impl StatusReport {
             connected: shared.connected.get(),
             revision: identity.map(|identity| identity.revision.clone()),
             serial_number: identity.map(|identity| identity.serial_number.clone()),
+            calibrated: shared.connected.get() && shared.probe.get().is_some(),
             captures_pending: captures.iter().filter(|job| !job.state().is_over()).count(),
             waveform,
             clock,

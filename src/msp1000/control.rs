@@ -150,6 +150,21 @@ impl Control {
         }
     }
 
+    /// What a client asked for is about to be set. One that has left meanwhile gets no control by it.
+    ///
+    /// # Errors
+    /// The name of the client that has control.
+    pub(super) fn confirm(&mut self, id: ClientId, now: Now) -> Result<(), String> {
+        if self.clients.contains_key(&id) {
+            return self.claim(id, now);
+        }
+        self.expire(now);
+        match &self.held {
+            None => Ok(()),
+            Some(held) => Err(self.name(held.id)),
+        }
+    }
+
     /// A client takes control, whoever has it.
     pub(super) fn take(&mut self, id: ClientId, now: Now) {
         self.expire(now);
@@ -311,6 +326,20 @@ mod tests {
         bench.elapsed = IDLE * 2;
         assert_eq!(bench.claim(b), Ok(()));
         assert_eq!(bench.claim(a), Err("b".into()));
+    }
+
+    #[test]
+    fn what_a_client_that_left_had_asked_for_gives_it_no_control() {
+        let mut bench = Bench::new(None);
+        let a = bench.enter("a");
+        assert_eq!(bench.claim(a), Ok(()));
+        bench.control.leave(a);
+        let now = bench.now();
+        assert_eq!(bench.control.confirm(a, now), Ok(()), "nobody minds");
+        assert_eq!(bench.control.holder(), None);
+        let b = bench.enter("b");
+        assert_eq!(bench.control.confirm(a, now), Err("b".into()));
+        assert!(bench.control.holds(b));
     }
 
     #[test]

@@ -3,6 +3,7 @@
 mod faults;
 mod links;
 mod orders;
+mod program;
 mod support;
 mod tables;
 mod transcripts;

@@ -1,6 +1,7 @@
 //! Driver and simulated spectrometer over real sockets, with TLS and without.
 
 mod acceptance;
+mod actor;
 mod instrument;
 mod program;
 mod rig;

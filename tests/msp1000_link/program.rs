@@ -5,6 +5,7 @@ use std::net::{SocketAddr, UdpSocket};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::Duration;
 
+use futures_lite::{AsyncReadExt, AsyncWriteExt};
 use outpost::base::certificate::{CERTIFICATE_FILE, Identity, KEY_FILE};
 use outpost::base::clock::Clock;
 use outpost::base::trace::Trace;
@@ -95,7 +96,11 @@ fn it_serves_tls_with_a_given_certificate_and_announces_itself() {
 fn it_serves_without_tls_and_ends_on_a_signal() {
     let mut running = start(&["--plain", "--seed=7"]);
     run(async {
-        let stream = connect(running.address).await;
+        let mut stream = connect(running.address).await;
+        stream.write_all(b"get_exposure\r\n").await.unwrap();
+        let mut reply = [0; 12];
+        stream.read_exact(&mut reply).await.unwrap();
+        assert_eq!(&reply, b"exposure:2\r\n");
         let clock = Clock::real();
         let port = plain(stream, running.address).unwrap();
         let mut link = Link::new(port, clock.clone(), Trace::new(clock));

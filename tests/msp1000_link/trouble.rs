@@ -58,6 +58,12 @@ fn each_command_has_its_time() {
         }
     ));
     assert_eq!(device.written(), "get_exposure\r\ntake_spectrum\r\n");
+
+    // Nobody waits for 49 days because an instrument says so.
+    let device = Script::new([Act::After(14, b"exposure:4294967295\r\n".to_vec())]);
+    let (mut link, hand) = device.link();
+    let told = after(&hand, seconds(602), link.take()).unwrap_err();
+    assert_eq!(told.kind(), Kind::TimedOut);
 }
 
 #[test]

@@ -4,10 +4,11 @@ use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::io;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures_lite::future::poll_once;
 use futures_lite::io::{AsyncRead, AsyncWrite};
@@ -24,6 +25,9 @@ use outpost::bitscope::proto::capture::{CapturePlan, Running};
 use outpost::bitscope::sim::{Config, Device, Faults};
 use outpost::bitscope::{LinkKind, Options, Oscilloscope, Outgoing, Station};
 use smol::{LocalExecutor, Task};
+
+/// Real time, for what no clock moved by hand knows of.
+const PATIENCE: Duration = Duration::from_secs(20);
 
 /// The device at the end of a line without length.
 struct Line {
@@ -87,6 +91,10 @@ fn program(number: u16) -> SocketAddr {
 
 impl Rig {
     fn new() -> Self {
+        Self::calibrated(None)
+    }
+
+    fn calibrated(calibrations: Option<PathBuf>) -> Self {
         let (clock, hand) = Clock::manual("2026-11-20T08:00:00Z".parse().unwrap());
         let (trigger, stopping) = shutdown();
         let health = HealthBook::new(clock.clone()).register("bitscope", State::Disabled);
@@ -107,6 +115,7 @@ impl Rig {
         let options = Options {
             kind: LinkKind::Sim,
             connect: Box::new(move |clock, trace| Box::pin(connect(clock, trace))),
+            calibrations,
         };
         let station = Station {
             clock: clock.clone(),
@@ -128,8 +137,13 @@ impl Rig {
             _trigger: trigger,
             _task: task,
         };
-        rig.settle();
-        assert!(rig.scope.is_connected());
+        // The file is read on another thread.
+        let begun = Instant::now();
+        while !rig.scope.is_connected() {
+            rig.settle();
+            assert!(begun.elapsed() < PATIENCE, "it does not come up");
+            std::thread::yield_now();
+        }
         rig
     }
 
@@ -321,6 +335,127 @@ fn a_capture_that_waits_for_a_program_can_be_ended() {
     rig.settle();
     assert_eq!(job.state(), JobState::Aborted);
     assert_eq!(rig.ask(1, 1, b"?"), b"?\rBS000501\r");
+}
+
+#[test]
+fn a_capture_that_waits_for_another_can_be_ended() {
+    let rig = Rig::new();
+    rig.scope.configure(|request| request.level = Some(7.0));
+    let first = rig.scope.acquire(&rig.jobs).unwrap();
+    let second = rig.scope.acquire(&rig.jobs).unwrap();
+    rig.scope.configure(|request| request.level = None);
+    let third = rig.scope.acquire(&rig.jobs).unwrap();
+    rig.settle();
+    second.abort();
+    rig.pass(Duration::from_millis(200));
+    assert_eq!(second.state(), JobState::Aborted);
+    assert_eq!(first.state(), JobState::Running);
+    assert_eq!(third.state(), JobState::Queued);
+    assert_eq!(rig.scope.report().captures_pending, 2);
+    first.abort();
+    rig.pass(Duration::from_secs(1));
+    assert_eq!(first.state(), JobState::Aborted);
+    assert_eq!(third.state(), JobState::Done, "it keeps its turn");
+}
+
+#[test]
+fn captures_that_wait_are_told_when_the_device_is_lost() {
+    let faults = Faults::none();
+    let rig = Rig::new();
+    *rig.device.borrow_mut() = Device::new(Config::default(), faults.clone());
+    rig.scope.configure(|request| request.level = Some(7.0));
+    let running = rig.scope.acquire(&rig.jobs).unwrap();
+    let waiting = rig.scope.acquire(&rig.jobs).unwrap();
+    rig.settle();
+    // Long enough for the second one to be looked at.
+    rig.pass(Duration::from_millis(200));
+    faults.set("silent", None).unwrap();
+    running.abort();
+    rig.pass(Duration::from_secs(5));
+    assert!(running.state().is_over());
+    match waiting.state() {
+        JobState::Failed(failure) => assert_eq!(failure.kind, Kind::Absent, "{failure}"),
+        state => panic!("{state:?}"),
+    }
+}
+
+#[test]
+fn a_release_that_comes_too_late_hits_nobody_else() {
+    let rig = Rig::new();
+    // Whether the release or the capture's turn ends the program's is chance: either may be, several times.
+    for _ in 0..12 {
+        rig.ask(1, 0, b"!");
+        rig.pass(Duration::from_secs(61));
+        let job = rig.scope.acquire(&rig.jobs).unwrap();
+        rig.scope.release();
+        rig.pass(Duration::from_secs(4));
+        assert_eq!(job.state(), JobState::Done);
+        assert_eq!(rig.scope.controller(), None);
+        assert_eq!(rig.ask(2, 0, b"!"), b"!");
+        rig.pass(Duration::from_secs(1));
+        assert_eq!(rig.scope.controller(), Some(program(2)));
+        rig.scope.release();
+        rig.pass(Duration::from_secs(1));
+        assert_eq!(rig.scope.controller(), None);
+    }
+}
+
+#[test]
+fn a_reset_that_a_program_prevents_leaves_what_runs_as_it_is() {
+    let rig = Rig::new();
+    let mut starting = Box::pin(rig.scope.start_clock(2500.0, 0.3));
+    assert!(smol::block_on(poll_once(&mut starting)).is_none());
+    rig.settle();
+    smol::block_on(poll_once(&mut starting)).unwrap().unwrap();
+    rig.ask(1, 0, b"!");
+    let mut resetting = Box::pin(rig.scope.reset());
+    assert!(smol::block_on(poll_once(&mut resetting)).is_none());
+    rig.pass(Duration::from_millis(5_200));
+    let refused = smol::block_on(poll_once(&mut resetting)).unwrap();
+    assert_eq!(refused.unwrap_err().kind, Kind::Busy);
+    drop(resetting);
+    // The device has its clock again when the program is gone, and the station says so.
+    rig.scope.release();
+    rig.pass(Duration::from_secs(1));
+    assert!(rig.scope.report().clock.is_some());
+    let mut resetting = Box::pin(rig.scope.reset());
+    assert!(smol::block_on(poll_once(&mut resetting)).is_none());
+    rig.settle();
+    smol::block_on(poll_once(&mut resetting)).unwrap().unwrap();
+    assert!(rig.scope.report().clock.is_none());
+    let map = outpost::bitscope::proto::Register::Map5;
+    assert_eq!(rig.device.borrow().register(map), 0);
+}
+
+/// A sine around 1.5 V at the input.
+fn mean_of_a(rig: &Rig) -> f64 {
+    // Within the sine, with either calibration.
+    rig.scope.configure(|request| request.level = Some(2.0));
+    let job = rig.scope.acquire(&rig.jobs).unwrap();
+    rig.pass(Duration::from_secs(1));
+    assert_eq!(job.state(), JobState::Done);
+    let acquisition = rig.scope.latest().unwrap();
+    let samples = &acquisition.capture.traces[0].samples;
+    samples.iter().map(|volts| f64::from(*volts)).sum::<f64>() / samples.len() as f64
+}
+
+#[test]
+fn a_calibration_kept_for_the_device_is_used() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("bitscope.ini");
+    let plain = Rig::calibrated(Some(file.clone()));
+    assert!(!plain.scope.report().calibrated, "there is no file");
+    assert!((mean_of_a(&plain) - 1.5).abs() < 0.05);
+    // One volt more at the converter's bottom is one volt more in every sample.
+    let saved = "[DB98TI79]\nx1 = 1.1 -0.05 0 1.1 -0.05 -0.05 18.333 -6.517 -5.5 8 0\n";
+    std::fs::write(&file, saved).unwrap();
+    let calibrated = Rig::calibrated(Some(file.clone()));
+    assert!(calibrated.scope.report().calibrated);
+    assert!((mean_of_a(&calibrated) - 2.5).abs() < 0.05);
+    std::fs::write(&file, "[DB98TI79]\nx1 = 1.1 -0.05\n").unwrap();
+    let damaged = Rig::calibrated(Some(file));
+    assert!(!damaged.scope.report().calibrated);
+    assert!((mean_of_a(&damaged) - 1.5).abs() < 0.05);
 }
 
 #[test]

@@ -143,6 +143,26 @@ fn the_first_controls_readers_read_and_nobody_inherits() {
 }
 
 #[test]
+fn a_controller_that_leaves_lets_go_though_its_exposure_goes_on() {
+    let (simulator, _faults) = instrument(Config::default());
+    let station = using(&simulator).start();
+    station.wait_for_spectrometer("ready");
+    let mut controller = station.client();
+    controller.command("SPEC:EXP 30000");
+    controller.command("SPEC:AVER 3;ACQ");
+    let mut other = station.client();
+    eventually("the exposure", || {
+        other.json("SPEC:STAT?")["exposing"] == true
+    });
+    drop(controller);
+    eventually("control to be free", || {
+        other.query("SPEC:CONT?") == "0,\"\",\"\""
+    });
+    assert_eq!(simulator.exposures(), 0, "long before the exposure ends");
+    assert!(other.query("SYST:JOB:STAT? 1").contains("ABOR"));
+}
+
+#[test]
 fn an_idle_controller_loses_control() {
     let station = Setup::small().msp1000("control_idle_s = 1").start();
     let mut socket = Socket::connect(&station);

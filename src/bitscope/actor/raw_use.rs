@@ -13,7 +13,7 @@ use super::ledger::Ledger;
 use crate::base::error::{Failure, Kind};
 use crate::bitscope::driver::{Raw, Scope, ScopeError};
 use crate::bitscope::proto::datagram::{REPLY_DATA, ReplyHeader};
-use crate::bitscope::{Datagram, Order, PATIENCE, Work, busy};
+use crate::bitscope::{Datagram, Order, PATIENCE, Work, aborted, busy};
 
 /// Which adaptor replies say they come from.
 const LIA_ID: u16 = 1;
@@ -78,6 +78,8 @@ impl<'a> RawUse<'a> {
     /// Until the device is wanted back and free: for this order, or because it was told to. It was reset then.
     pub(super) async fn run(mut self, scope: &mut Scope) -> Result<Option<Order>, ScopeError> {
         let shared = &self.actor.shared;
+        // Meant for whoever had the device before.
+        let _ = self.actor.released.try_recv();
         shared.health.count("raw_users");
         shared.controller.set(Some(self.holder));
         let ended = self.serve(scope).await;
@@ -151,7 +153,7 @@ impl<'a> RawUse<'a> {
         let datagram = async { Wake::Datagram(actor.datagrams.recv().await.ok()) };
         let order = async {
             match may_order {
-                true => Wake::Order(actor.orders.recv().await.ok()),
+                true => Wake::Order(actor.order().await),
                 false => std::future::pending().await,
             }
         };
@@ -213,10 +215,9 @@ impl<'a> RawUse<'a> {
         }
         if self.order.as_ref().is_some_and(Order::is_forgotten) {
             let forgotten = self.order.take();
-            let aborted = Failure::new(Kind::Aborted, "ended by the user");
             forgotten
                 .into_iter()
-                .for_each(|order| order.refuse(aborted.clone()));
+                .for_each(|order| order.refuse(aborted()));
         }
         if self.order.is_some() && self.is_idle(now) {
             return true;

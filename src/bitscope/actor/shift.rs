@@ -9,9 +9,11 @@ use crate::base::error::{Failure, Kind};
 use crate::base::jobs::Job;
 use crate::bitscope::driver::{Scope, ScopeError};
 use crate::bitscope::proto::{
-    Capture, CapturePlan, CaptureRequest, Cause, ClockPlan, Register, WaveformRequest,
+    Capture, CapturePlan, CaptureRequest, Cause, ClockPlan, Register, WaveformPlan, WaveformRequest,
 };
-use crate::bitscope::{Acquisition, Datagram, Generator, Order, PATIENCE, Reply, Work, busy};
+use crate::bitscope::{
+    Acquisition, Datagram, Generator, Order, PATIENCE, Reply, Work, aborted, busy,
+};
 
 /// How often an idle device is asked whether it still answers.
 const LOOK: Duration = Duration::from_secs(10);
@@ -84,7 +86,7 @@ impl<'a> Shift<'a> {
 
     async fn wake(&mut self) -> Wake {
         let (actor, scope) = (self.actor, &mut self.scope);
-        let order = async { Wake::Order(actor.orders.recv().await.ok()) };
+        let order = async { Wake::Order(actor.order().await) };
         let datagram = async { Wake::Datagram(actor.datagrams.recv().await.ok()) };
         let lost = async { Wake::Lost(scope.watch().await) };
         let look = async {
@@ -114,7 +116,7 @@ impl<'a> Shift<'a> {
     async fn obey(&mut self, order: Order) -> Result<(), ScopeError> {
         let clock = &self.actor.shared.clock;
         if order.is_forgotten() {
-            order.refuse(Failure::new(Kind::Aborted, "ended by the user"));
+            order.refuse(aborted());
             return Ok(());
         }
         let is_capture = matches!(order.work, Work::Capture { .. });
@@ -176,9 +178,11 @@ impl<'a> Shift<'a> {
         let running = self.actor.shared.generator.borrow().running();
         let expected =
             CapturePlan::new(request, running).map_or(0.0, |plan| plan.timing.duration_s());
+        let actor = self.actor;
         let telling = async {
             loop {
                 clock.sleep(TELL).await;
+                actor.refuse_forgotten();
                 let elapsed = (clock.now() - started).as_secs_f64();
                 // It may wait for its trigger for any time.
                 job.progress().set((elapsed / expected.max(1e-3)).min(0.99));
@@ -206,7 +210,7 @@ impl<'a> Shift<'a> {
                 };
                 *shared.latest.borrow_mut() = Some(Arc::new(acquisition));
                 job.finish(match cause {
-                    Cause::Cancel => Err(Failure::new(Kind::Aborted, "ended by the user")),
+                    Cause::Cancel => Err(aborted()),
                     _ => Ok(()),
                 });
                 Ok(())
@@ -223,12 +227,14 @@ impl<'a> Shift<'a> {
     }
 
     async fn start_waveform(&mut self, request: WaveformRequest) -> Result<f64, ScopeError> {
+        WaveformPlan::new(request.clone())?;
         // Whoever asks for a waveform wants no clock.
         if self.scope.clock().is_some() {
             self.scope.stop_clock().await?;
             self.actor.shared.generator.take();
         }
-        let frequency_hz = self.scope.start_waveform(request.clone()).await?;
+        let started = self.scope.start_waveform(request.clone()).await;
+        let frequency_hz = self.note_stopped(started)?;
         *self.actor.shared.generator.borrow_mut() = Generator::Waveform {
             request,
             frequency_hz,
@@ -241,17 +247,28 @@ impl<'a> Shift<'a> {
         frequency_hz: f64,
         ratio: f64,
     ) -> Result<ClockPlan, ScopeError> {
+        ClockPlan::new(frequency_hz, ratio)?;
         if self.scope.waveform().is_some() {
             self.scope.stop_waveform().await?;
             self.actor.shared.generator.take();
         }
-        let plan = self.scope.start_clock(frequency_hz, ratio).await?;
+        let started = self.scope.start_clock(frequency_hz, ratio).await;
+        let plan = self.note_stopped(started)?;
         *self.actor.shared.generator.borrow_mut() = Generator::Clock {
             frequency_hz,
             ratio,
             plan,
         };
         Ok(plan)
+    }
+
+    /// What could not be changed was stopped by the reset after it; a device that is lost has it started again later.
+    fn note_stopped<T>(&self, started: Result<T, ScopeError>) -> Result<T, ScopeError> {
+        let runs = self.scope.waveform().is_some() || self.scope.clock().is_some();
+        if started.is_err() && self.scope.is_in_step() && !runs {
+            self.actor.shared.generator.take();
+        }
+        started
     }
 
     fn answer<T>(&self, result: Result<T, ScopeError>, reply: Reply<T>) -> Result<(), ScopeError> {

@@ -135,3 +135,37 @@ impl Scope {
         self.conclude(result).await
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn adapter(names: &[&str], id: (u16, u16)) -> (Vec<PathBuf>, (u16, u16)) {
+        (names.iter().map(PathBuf::from).collect(), id)
+    }
+
+    #[test]
+    fn adapters_of_other_instruments_are_never_opened() {
+        let plugged = [
+            adapter(
+                &["/dev/serial/by-id/usb-Microchip", "/dev/ttyACM0"],
+                (0x04d8, 0xffee),
+            ),
+            adapter(&["/dev/serial/by-id/usb-FTDI_A", "/dev/ttyUSB0"], USB_ID),
+            adapter(&["/dev/ttyUSB1"], USB_ID),
+            adapter(&["/dev/ttyUSB2"], (0x0403, 0x6015)),
+        ];
+        let paths = |claimed: &[&str]| -> Vec<PathBuf> {
+            let claimed: Vec<PathBuf> = claimed.iter().map(PathBuf::from).collect();
+            let found = candidates(&plugged, &claimed).into_iter();
+            found.map(Path::to_path_buf).collect()
+        };
+        let (first, second) = ("/dev/serial/by-id/usb-FTDI_A", "/dev/ttyUSB1");
+        assert_eq!(paths(&[]), [first, second].map(PathBuf::from));
+        // Whichever of its names is claimed.
+        assert_eq!(paths(&["/dev/ttyUSB0"]), [PathBuf::from(second)]);
+        assert_eq!(paths(&[first]), [PathBuf::from(second)]);
+        assert_eq!(paths(&[second, "/dev/ttyAMA0"]), [PathBuf::from(first)]);
+        assert!(paths(&[first, second]).is_empty());
+    }
+}

@@ -3,6 +3,7 @@
 use super::TICK_S;
 use super::capture::{CapturePlan, LOGIC_CHANNEL, TriggerKind, TriggerSource};
 use super::channel::Channel;
+use super::samples::{levels, samples_8, samples_16};
 
 /// Why a trace ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -146,10 +147,9 @@ impl CapturePlan {
             }
             _ => None,
         };
-        let level = |byte: &u8| f32::from(byte >> index & 1);
         Trace {
             channel: Channel::Logic(index),
-            samples: bytes.iter().map(level).collect(),
+            samples: levels(bytes, index),
             first_s: 0.0,
             period_s: self.timing.sample_period_s(),
             trigger: own
@@ -161,24 +161,4 @@ impl CapturePlan {
                 }),
         }
     }
-}
-
-/// Volts of unsigned 8-bit samples: `base + sample/256*span`.
-pub fn samples_8(bytes: &[u8], span: f64, base: f64) -> Vec<f32> {
-    let (step, base) = ((span / 256.0) as f32, base as f32);
-    bytes
-        .iter()
-        .map(|byte| f32::from(*byte) * step + base)
-        .collect()
-}
-
-/// Volts of signed 16-bit samples, the high byte first: `base + (sample + 32768)/65536*span`. An odd byte at the end is
-/// left out.
-pub fn samples_16(bytes: &[u8], span: f64, base: f64) -> Vec<f32> {
-    let (pairs, _) = bytes.as_chunks::<2>();
-    let (step, base) = (span / 65536.0, base + span / 2.0);
-    pairs
-        .iter()
-        .map(|pair| (f64::from(i16::from_be_bytes(*pair)) * step + base) as f32)
-        .collect()
 }

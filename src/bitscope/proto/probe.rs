@@ -1,5 +1,24 @@
 //! Volts and what the converter's registers hold.
 
+/// Numbers of a calibration.
+const NUMBERS: usize = 11;
+
+/// Why a saved calibration is of no use.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ProbeError {
+    /// Too few numbers, or too many.
+    #[error("a probe's calibration has {NUMBERS} numbers, not {0}")]
+    Count(usize),
+    /// Not a number, or not a finite one.
+    #[error("{0:?} in a probe's calibration is no number")]
+    Number(String),
+    /// No voltage could be told with it.
+    #[error(
+        "a probe's calibration needs a scale above 0, a range that is not empty, and weights that can be inverted"
+    )]
+    Empty,
+}
+
 /// Constants of the analogue inputs with a probe. Source: the client's defaults for a probe "x1".
 ///
 /// ```text
@@ -47,6 +66,72 @@ impl Probe {
         safe_high_v: 8.0,
         ab_offset_v: 0.0,
     };
+
+    /// The calibration of a probe in a file as the client keeps it: sections of keys, the key the probe's name, its value
+    /// [`parse`](Self::parse)d. The section is the device's serial number here, which the client names by its address.
+    ///
+    /// # Errors
+    /// [`ProbeError`]; a file without that section or key is none.
+    pub fn find(file: &str, serial_number: &str, probe: &str) -> Result<Option<Self>, ProbeError> {
+        let mut inside = false;
+        for line in file.lines().map(str::trim) {
+            if let Some(section) = line.strip_prefix('[').and_then(|l| l.strip_suffix(']')) {
+                inside = section.trim() == serial_number;
+            } else if inside
+                && let Some((key, value)) = line.split_once(['=', ':'])
+                && key.trim().eq_ignore_ascii_case(probe)
+            {
+                return Self::parse(value).map(Some);
+            }
+        }
+        Ok(None)
+    }
+
+    /// Eleven numbers between blanks: la, lb, lc, ha, hb, hc, scale, offset, safe_low, safe_high, ab_offset.
+    ///
+    /// # Errors
+    /// [`ProbeError`].
+    pub fn parse(text: &str) -> Result<Self, ProbeError> {
+        let words: Vec<&str> = text.split_whitespace().collect();
+        let words: [&str; NUMBERS] = words
+            .try_into()
+            .map_err(|words: Vec<_>| ProbeError::Count(words.len()))?;
+        let mut numbers = [0.0; NUMBERS];
+        for (number, word) in numbers.iter_mut().zip(words) {
+            let read = word.parse().ok().filter(|value: &f64| value.is_finite());
+            *number = read.ok_or_else(|| ProbeError::Number(word.chars().take(32).collect()))?;
+        }
+        let [
+            la,
+            lb,
+            lc,
+            ha,
+            hb,
+            hc,
+            scale_v,
+            offset_v,
+            safe_low_v,
+            safe_high_v,
+            ab_offset_v,
+        ] = numbers;
+        let determinant = la * ha - lb * hb;
+        if !(scale_v > 0.0 && safe_low_v < safe_high_v && determinant.is_normal()) {
+            return Err(ProbeError::Empty);
+        }
+        Ok(Self {
+            la,
+            lb,
+            lc,
+            ha,
+            hb,
+            hc,
+            scale_v,
+            offset_v,
+            safe_low_v,
+            safe_high_v,
+            ab_offset_v,
+        })
+    }
 
     /// Where a voltage lies in the converter's full range, 0..1.
     pub fn fraction(&self, volts: f64) -> f64 {
@@ -96,6 +181,35 @@ mod tests {
         }
         let level = Probe::X1.volts(f64::from(0x68f5) / 65536.0);
         assert!(level.abs() < 0.005, "{level}");
+    }
+
+    #[test]
+    fn a_saved_calibration_is_found_by_serial_number_and_probe() {
+        let file = "# kept\n[/dev/ttyUSB0]\nx1 = 9 9 9 9 9 9 9 9 8 9 9\n\n[DB98TI79]\nx10 = 1\n\
+            X1 = 1.1 -0.05 0 1.1 -0.05 -0.05 18.333 -7.517 -5.5 8 0\n[other]\nx1 = nonsense\n";
+        assert_eq!(Probe::find(file, "DB98TI79", "x1"), Ok(Some(Probe::X1)));
+        assert_eq!(Probe::find(file, "DB98TI80", "x1"), Ok(None));
+        assert_eq!(Probe::find("", "DB98TI79", "x1"), Ok(None));
+        assert_eq!(
+            Probe::find(file, "DB98TI79", "x10"),
+            Err(ProbeError::Count(1))
+        );
+        assert_eq!(Probe::find(file, "other", "x1"), Err(ProbeError::Count(1)));
+    }
+
+    #[test]
+    fn a_calibration_that_is_none_is_refused() {
+        let number = |word: &str| Err(ProbeError::Number(word.into()));
+        for (text, expected) in [
+            ("1 0 0 1 0 0 18 -7 -5 8 x", number("x")),
+            ("1 0 0 1 0 0 inf -7 -5 8 0", number("inf")),
+            ("1 0 0 1 0 0 0 -7 -5 8 0", Err(ProbeError::Empty)),
+            ("1 0 0 1 0 0 18 -7 8 8 0", Err(ProbeError::Empty)),
+            ("1 1 0 1 1 0 18 -7 -5 8 0", Err(ProbeError::Empty)),
+            ("1 0 0 1 0 0 18 -7 -5 8 0 0", Err(ProbeError::Count(12))),
+        ] {
+            assert_eq!(Probe::parse(text), expected, "{text}");
+        }
     }
 
     #[test]

@@ -117,6 +117,8 @@ impl Actor {
         let ended = served.await;
         let trouble = ended.as_ref().err().map(Trouble::link);
         shift.leave(trouble.as_ref().map(|trouble| &trouble.failure));
+        // Whoever comes later may meet another instrument, or the same one with other light.
+        self.shared.latest.replace(None);
         match trouble {
             None => Ok(()),
             Some(trouble) => Err(trouble),

@@ -164,11 +164,11 @@ impl<'a> Shift<'a> {
         }
     }
 
-    /// Whoever had control when the order was given may have lost it since.
+    /// Whoever had control when the order was given may have lost it since, or have left.
     fn check_control(&self, client: u64) -> Result<(), SpectrometerError> {
         let now = self.shared.now();
-        let claimed = self.shared.control.borrow_mut().claim(client, now);
-        claimed.map_err(|holder| SpectrometerError::Controlled { holder })
+        let confirmed = self.shared.control.borrow_mut().confirm(client, now);
+        confirmed.map_err(|holder| SpectrometerError::Controlled { holder })
     }
 
     /// One exposure for all who have joined.

@@ -19,6 +19,9 @@ pub const FRAME_TIMEOUT: Duration = Duration::from_secs(3);
 /// For the end of an exposure, beyond the exposure itself.
 pub const TAKE_MARGIN: Duration = Duration::from_secs(2);
 
+/// An instrument that claims to expose for longer is not waited for: the sensor has long been full of dark current.
+pub const MAX_EXPOSURE: Duration = Duration::from_secs(600);
+
 /// Unasked bytes that are read and dropped before a command; a device that sends more never stops.
 const MAX_UNASKED: usize = 16 * MAX_REPLY;
 
@@ -188,7 +191,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Link<S> {
             Some(ms) => ms,
             None => self.exposure().await?,
         };
-        let limit = Duration::from_millis(ms.into()) + TAKE_MARGIN;
+        let limit = Duration::from_millis(ms.into()).min(MAX_EXPOSURE) + TAKE_MARGIN;
         let pick = |reply| matches!(reply, Reply::SpectrumComplete).then_some(());
         self.exchange(&Command::TakeSpectrum, limit, pick).await
     }

@@ -73,8 +73,11 @@ impl RawFrame {
 
     /// Appends the 7388 bytes.
     pub fn write_le_bytes(&self, out: &mut Vec<u8>) {
-        out.reserve(FRAME_BYTES);
-        out.extend(self.0.iter().flat_map(|count| count.to_le_bytes()));
+        let before = out.len();
+        out.resize(before + FRAME_BYTES, 0);
+        for (pair, count) in out[before..].as_chunks_mut().0.iter_mut().zip(&*self.0) {
+            *pair = count.to_le_bytes();
+        }
     }
 
     /// All counts, dummies included.

@@ -7,6 +7,8 @@ mod setting;
 
 use std::rc::Rc;
 
+use smol::channel::{self, Receiver, Sender};
+
 use self::measure::{Measurement, Recipe};
 use super::system::adopt;
 use super::{Handler, Row, Waiting, row};
@@ -121,6 +123,8 @@ pub(in crate::server) struct Bench {
     smoothing: Smoothing,
     last: Option<Rc<Measurement>>,
     acquisition: Option<Job>,
+    /// Closed when the connection has ended.
+    presence: (Sender<()>, Receiver<()>),
 }
 
 impl Bench {
@@ -161,6 +165,7 @@ impl Context {
                 smoothing: Smoothing::Off,
                 last: None,
                 acquisition: None,
+                presence: channel::bounded(1),
             }
         });
         bench.client.touch();
@@ -244,29 +249,16 @@ fn acquire(context: &mut Context, _: &Args<'_>) -> Result<(), Error> {
         return Err(Error::new(-213).with("this connection is acquiring a spectrum"));
     }
     let (client, recipe) = context.bench(|bench| (bench.client.clone(), bench.recipe()))?;
+    let presence = context.bench(|bench| bench.presence.1.clone())?;
     let jobs = &context.services.jobs;
     let job = jobs.enter(format!("acquire {} spectra", recipe.average));
     context.bench(|bench| bench.acquisition = Some(job.clone()))?;
     job.begin();
-    let running = job.clone();
     let session = Rc::downgrade(&context.session);
+    let running = job.clone();
     let work = async move {
-        let aborted = async {
-            running.aborted().await;
-            Err(Failure::new(FailureKind::Aborted, "ended by the user"))
-        };
-        let measured = async {
-            let progress = running.progress();
-            // The result belongs to the connection: nobody is left to fetch it when that has ended.
-            let proceed = |done| {
-                if session.strong_count() == 0 {
-                    running.abort();
-                }
-                progress.set(done);
-            };
-            recipe.measure(&client, proceed).await
-        };
-        let result = futures_lite::future::or(aborted, measured).await;
+        let result = run(&running, &client, &recipe, &presence).await;
+        drop(client);
         let result = result.map(|measured| {
             if let Some(session) = session.upgrade()
                 && let Some(bench) = &mut *session.spectrometer.borrow_mut()
@@ -279,6 +271,30 @@ fn acquire(context: &mut Context, _: &Args<'_>) -> Result<(), Error> {
     context.services.executor.spawn(work).detach();
     adopt(context, &job);
     Ok(())
+}
+
+/// Measures until it is told to end, or its connection has ended: nobody is left to fetch the result then, and the
+/// client's control must not last until the end of an exposure.
+async fn run(
+    job: &Job,
+    client: &Client,
+    recipe: &Recipe,
+    presence: &Receiver<()>,
+) -> Result<Measurement, Failure> {
+    let aborted = async {
+        job.aborted().await;
+        Err(Failure::new(FailureKind::Aborted, "ended by the user"))
+    };
+    let left = async {
+        let _ = presence.recv().await;
+        job.abort();
+        let text = "its connection has ended";
+        Err(Failure::new(FailureKind::Aborted, text))
+    };
+    let progress = job.progress();
+    let measured = recipe.measure(client, |done| progress.set(done));
+    let ended = futures_lite::future::or(aborted, left);
+    futures_lite::future::or(ended, measured).await
 }
 
 fn raw<'a>(context: &'a mut Context, _: &'a Args<'_>) -> Waiting<'a> {
