@@ -1,5 +1,7 @@
 //! The whole station as its clients see it: the built program with its own folder and ports, and what comes over the wire.
 
+#[path = "station/board.rs"]
+mod board;
 #[path = "station/camera.rs"]
 mod camera;
 #[path = "station/client.rs"]

@@ -1,5 +1,7 @@
 //! Building the station: each part gets what it needs and nothing else.
 
+mod vitals;
+
 use std::cell::OnceCell;
 use std::fs;
 use std::path::Path;
@@ -79,6 +81,7 @@ pub(super) fn build(
     let instruments = Instruments::start(loaded, &common, &parts, &mut fitted);
     watch_storage(&common, parts.store);
     watch_readings(&common, parts.readings);
+    vitals::watch(&common, &loaded.board);
     let clock = common.clock.clone();
     let tasks = std::mem::take(&mut fitted.tasks);
     let server = Server {

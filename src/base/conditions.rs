@@ -18,6 +18,10 @@ pub enum Condition {
     Archiving,
     /// OPER 9: an upload runs.
     Uploading,
+    /// QUES 0: the supply voltage is too low.
+    UnderVoltage,
+    /// QUES 4: the processor is slowed down by heat.
+    Throttled,
     /// QUES 10: little room left on the RAM disk.
     StorageLow,
     /// QUES 11: an enabled instrument is absent.
@@ -36,12 +40,14 @@ pub enum Register {
 }
 
 impl Condition {
-    const ALL: [Condition; 8] = [
+    const ALL: [Condition; 10] = [
         Condition::Calibrating,
         Condition::Settling,
         Condition::Measuring,
         Condition::Archiving,
         Condition::Uploading,
+        Condition::UnderVoltage,
+        Condition::Throttled,
         Condition::StorageLow,
         Condition::InstrumentAbsent,
         Condition::SamplesLost,
@@ -54,6 +60,8 @@ impl Condition {
             Condition::Measuring => (Register::Operation, 4),
             Condition::Archiving => (Register::Operation, 8),
             Condition::Uploading => (Register::Operation, 9),
+            Condition::UnderVoltage => (Register::Questionable, 0),
+            Condition::Throttled => (Register::Questionable, 4),
             Condition::StorageLow => (Register::Questionable, 10),
             Condition::InstrumentAbsent => (Register::Questionable, 11),
             Condition::SamplesLost => (Register::Questionable, 12),

@@ -48,6 +48,7 @@ pub struct Health {
 struct Inner {
     state: State,
     counters: BTreeMap<&'static str, u64>,
+    values: BTreeMap<&'static str, f64>,
     errors: VecDeque<(Timestamp, String)>,
 }
 
@@ -61,6 +62,9 @@ pub struct Report {
     pub state: State,
     /// Events counted since the start; overflows, losses and retries among them.
     pub counters: BTreeMap<&'static str, u64>,
+    /// What is measured at present, by names that end in the unit; left out where nothing is.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub values: BTreeMap<&'static str, f64>,
     /// The last errors, oldest first.
     pub errors: Vec<PastError>,
 }
@@ -95,6 +99,7 @@ impl HealthBook {
         let inner = Inner {
             state,
             counters: BTreeMap::new(),
+            values: BTreeMap::new(),
             errors: VecDeque::new(),
         };
         let health = Health {
@@ -142,6 +147,15 @@ impl Health {
         self.inner.borrow_mut().counters.insert(counter, n);
     }
 
+    /// Shows a measured value, whose name ends in its unit; `None` takes it away.
+    pub fn measure(&self, name: &'static str, value: Option<f64>) {
+        let values = &mut self.inner.borrow_mut().values;
+        match value {
+            Some(value) => drop(values.insert(name, value)),
+            None => drop(values.remove(name)),
+        }
+    }
+
     /// Value of a counter.
     pub fn counter(&self, counter: &str) -> u64 {
         let inner = self.inner.borrow();
@@ -167,6 +181,7 @@ impl Health {
             instrument,
             state: inner.state.clone(),
             counters: inner.counters.clone(),
+            values: inner.values.clone(),
             errors: errors.collect(),
         }
     }
@@ -187,6 +202,9 @@ mod tests {
             },
         );
         camera.count("restarts");
+        let json = serde_json::to_value(book.reports(None)).unwrap();
+        assert_eq!(json[0].get("values"), None);
+        camera.measure("temperature_c", Some(54.5));
         for n in 0..10 {
             camera.record(format!("error {n}"));
         }
@@ -194,6 +212,7 @@ mod tests {
         assert_eq!(json[0]["state"], "degraded");
         assert_eq!(json[0]["reason"], "slow");
         assert_eq!(json[0]["counters"]["restarts"], 1);
+        assert_eq!(json[0]["values"]["temperature_c"], 54.5);
         assert_eq!(json[0]["errors"][0]["error"], "error 2");
         assert_eq!(json[0]["errors"][7]["time"], "2026-11-20T08:00:00Z");
         assert!(book.reports(Some("nobody")).is_empty());

@@ -6,12 +6,14 @@
 mod conflicts;
 mod detect;
 mod parse;
+mod vitals;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 pub use conflicts::{Conflict, Wire};
 pub use detect::{Detected, DeviceTree, detect};
+pub use vitals::Vitals;
 
 use crate::config::{ConfigErrors, Document, Found};
 
@@ -40,6 +42,8 @@ pub struct Profile {
     pub models: Vec<String>,
     /// Name of the `config.txt` fragment of the flashed image, if it needs one.
     pub config_txt: Option<String>,
+    /// Where the kernel shows the board's own sensors; `None` on a board whose health is not looked at.
+    pub sysfs: Option<PathBuf>,
     /// UARTs that the header can offer.
     pub uarts: Vec<Uart>,
     /// SPI buses that the header can offer.

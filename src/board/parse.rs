@@ -23,6 +23,10 @@ const DEVICE: Kind = Kind::Text {
     what: "a device node such as /dev/ttyAMA0",
     check: check_device,
 };
+const FOLDER: Kind = Kind::Text {
+    what: "a folder by its full path such as /sys",
+    check: check_folder,
+};
 const FRAGMENT: Kind = Kind::Text {
     what: "a file name without folders",
     check: check_fragment,
@@ -59,6 +63,7 @@ pub(super) fn profile(document: &Document, folder: &Path) -> Result<Profile, Con
         compatible: root.texts("compatible"),
         models: root.texts("models"),
         config_txt: root.optional_text("config_txt", &FRAGMENT),
+        sysfs: root.optional_text("sysfs", &FOLDER).map(Into::into),
         uarts: root.each("uart", uart),
         spis: root.each("spi", spi_bus),
         reserved: root.each("reserved", reserved),
@@ -465,6 +470,13 @@ fn check_device(text: &str) -> Result<(), String> {
     match text.len() > 1 && text.starts_with('/') {
         true => Ok(()),
         false => Err("is not a full path such as /dev/ttyAMA0".into()),
+    }
+}
+
+fn check_folder(text: &str) -> Result<(), String> {
+    match text.starts_with('/') {
+        true => Ok(()),
+        false => Err("is not a full path such as /sys".into()),
     }
 }
 

@@ -21,6 +21,8 @@ struct Health {
     #[serde(default)]
     counters: Map<String, Value>,
     #[serde(default)]
+    values: Map<String, Value>,
+    #[serde(default)]
     errors: Vec<Value>,
 }
 
@@ -80,7 +82,7 @@ fn lines(entries: &[Health]) -> String {
     text
 }
 
-/// The reason, the counters, and the last error where it says more than the reason.
+/// The reason, the values, the counters, and the last error where it says more than the reason.
 fn details(entry: &Health) -> String {
     let mut parts = Vec::new();
     let reason = entry.reason.as_deref().unwrap_or_default();
@@ -88,8 +90,9 @@ fn details(entry: &Health) -> String {
         parts.push(reason.to_owned());
     }
     let counters = entry
-        .counters
+        .values
         .iter()
+        .chain(&entry.counters)
         .map(|(name, value)| format!("{name} {}", plain(value)));
     let counters: Vec<String> = counters.collect();
     if !counters.is_empty() {

@@ -21,7 +21,7 @@ const LONGEST: u64 = 4 << 20;
 const PATIENCE_S: &str = "20";
 
 /// Files of the machine, by their path.
-const FILES: [&str; 14] = [
+const FILES: [&str; 12] = [
     "/etc/os-release",
     "/boot/firmware/outpost-errors.txt",
     "/proc/cmdline",
@@ -33,13 +33,11 @@ const FILES: [&str; 14] = [
     "/proc/mounts",
     "/proc/uptime",
     "/proc/version",
-    "/sys/class/thermal/thermal_zone0/temp",
-    "/sys/devices/platform/soc/soc:firmware/get_throttled",
     "/sys/module/spidev/parameters/bufsiz",
 ];
 
 /// What programs say, by the name of the file it goes to.
-const COMMANDS: [(&str, &[&str]); 8] = [
+const COMMANDS: [(&str, &[&str]); 9] = [
     (
         "journal.txt",
         &[
@@ -67,6 +65,14 @@ const COMMANDS: [(&str, &[&str]); 8] = [
             "sh",
             "-c",
             "ls -l /dev/tty[AUS]* /dev/spidev* /dev/gpio* /dev/video* /dev/media* /dev/dma_heap/* /dev/serial/by-id/*",
+        ],
+    ),
+    (
+        "sensors.txt",
+        &[
+            "sh",
+            "-c",
+            "grep -s . /sys/class/hwmon/*/name /sys/class/hwmon/*/in*_alarm /sys/class/thermal/thermal_zone*/temp /sys/bus/platform/devices/*:firmware/get_throttled",
         ],
     ),
     (

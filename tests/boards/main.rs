@@ -3,6 +3,7 @@
 mod conflicts;
 mod detection;
 mod profiles;
+mod vitals;
 
 use outpost::config::{Config, Loaded, Sources};
 

@@ -78,6 +78,7 @@ fn flat_frame(value: u16) -> Vec<u8> {
 
 /// How a station is to be started.
 pub struct Setup {
+    board: String,
     frames: Frames,
     storage: String,
     scpi: String,
@@ -124,6 +125,7 @@ impl Setup {
 
     fn new(frames: Frames) -> Self {
         Self {
+            board: "sim".into(),
             frames,
             storage: String::new(),
             scpi: String::new(),
@@ -137,6 +139,12 @@ impl Setup {
             listen_discovery: "off",
             ports: [0, 0],
         }
+    }
+
+    /// Another board than the simulated one: a profile's name or path.
+    pub fn board(mut self, board: &Path) -> Self {
+        self.board = board.display().to_string();
+        self
     }
 
     /// A line for `[storage]`.
@@ -228,12 +236,13 @@ impl Setup {
         };
         let [port, legacy_port] = self.ports;
         let text = format!(
-            "board = \"sim\"\n[storage]\n{}\
+            "board = \"{}\"\n[storage]\n{}\
              [scpi]\nbind = \"127.0.0.1\"\nport = {port}\nlegacy_port = {legacy_port}\n{}\
              [http]\nport = 0\n[discovery]\n{}\n\
              [camera]\nbackend = \"{backend}\"\nreplay = \"{replay}\"\n{}\
              [tcam]\nserve_port = 0\n{}[opc]\n{}[msp1000]\nserve_port = 0\nlisten_discovery = \"{}\"\n{}\
              [bitscope]\nserve_port = 0\n{}[tinycloud]\n{}",
+            self.board,
             self.storage,
             self.scpi,
             self.discovery,

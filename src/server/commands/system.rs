@@ -19,6 +19,7 @@ pub(crate) const PARTS: &[&str] = &[
     "store",
     "readings",
     "discovery",
+    "board",
 ];
 const PART: Kind = Kind::Choice(PARTS);
 const JOB: &[Param] = &[Param::new(

@@ -70,6 +70,19 @@ pub(super) fn text(measured: &Measured<'_>) -> String {
             text.sample("outpost_events_total", &labels, count);
         }
     }
+    if measured.health.iter().any(|part| !part.values.is_empty()) {
+        text.head(
+            "outpost_value",
+            "gauge",
+            "What a part of the station measures of itself.",
+        );
+    }
+    for report in measured.health {
+        for (value, number) in &report.values {
+            let labels = [("part", report.instrument), ("value", *value)];
+            text.sample("outpost_value", &labels, number);
+        }
+    }
     text.head(
         "outpost_unfinished_jobs",
         "gauge",
@@ -157,6 +170,7 @@ mod tests {
             instrument,
             state,
             counters: counters.iter().copied().collect(),
+            values: [("temperature_c", 54.2)].into(),
             errors: vec![],
         };
         text(&Measured {
@@ -180,6 +194,7 @@ mod tests {
             "outpost_part_state{part=\"camera\",state=\"failed\"} 0",
             "outpost_part_state{part=\"tcam\",state=\"disabled\"} 1",
             "outpost_events_total{part=\"camera\",event=\"frames\"} 7",
+            "outpost_value{part=\"tcam\",value=\"temperature_c\"} 54.2",
             "outpost_unfinished_jobs 3",
             "outpost_ramdisk_free_bytes 2",
             "process_resident_memory_bytes 4",

@@ -158,7 +158,10 @@ fn health(reports: &[Report]) -> String {
         match state_words(&report.state) {
             Some((class, words)) => {
                 let words = format!("<span class=\"{class}\">{}</span>", escape(&words));
-                item(&mut text, name, &[words]);
+                let values = report.values.iter();
+                let values = values.map(|(name, value)| escape(&format!("{name} {value}")));
+                let lines: Vec<String> = std::iter::once(words).chain(values).collect();
+                item(&mut text, name, &lines);
             }
             None if report.state == State::Disabled => off.push(name),
             None => missing.push(name),
@@ -206,6 +209,7 @@ fn part_name(part: &'static str) -> &'static str {
         "server" => "Server",
         "store" => "Storage",
         "discovery" => "mDNS",
+        "board" => "Board",
         other => other,
     }
 }
@@ -270,6 +274,7 @@ mod tests {
             instrument: "camera",
             state,
             counters: Default::default(),
+            values: Default::default(),
             errors: vec![],
         }];
         let page = station(&Station {
