@@ -5,6 +5,7 @@ use outpost::opcn3::proto::Histogram;
 use outpost::opcn3::sim::SimConfig;
 use outpost::store::readings::{DatabaseSettings, Flags, StoredReading};
 
+use super::harness::eventually;
 use super::particle_rig::{Rig, START};
 
 fn stamps(rows: &[StoredReading]) -> Vec<&str> {
@@ -21,7 +22,7 @@ fn five_minutes_are_thirty_readings_added_up() {
     assert!((12..16).contains(&started), "{started}");
     rig.pass(910);
     assert_eq!(rig.health.counter("gaps"), 0);
-    assert_eq!(rig.rows_where("n_frames = 30"), 3);
+    eventually("the rows", || rig.rows_where("n_frames = 30") == 3);
     let rows = rig.end();
     assert_eq!(rows.len(), 3);
     let seconds: Vec<Timestamp> = rows

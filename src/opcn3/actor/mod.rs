@@ -176,6 +176,8 @@ impl Actor {
         tracing::warn!("switching the particle counter's supply off and on");
         self.shared.station.health.count("power_cycles");
         switch(false);
+        // It comes up with fan and laser off.
+        self.left_on = false;
         self.refuse_for(SUPPLY_OFF, failure).await;
         if let Some(switch) = &mut self.supply {
             switch(true);
