@@ -138,7 +138,7 @@ fn header() -> String {
 /// What the boards call the header's buses, and what their `config.txt` needs.
 fn boards() -> String {
     let mut text = String::from(
-        "| board | thermal camera | native counter | GPIO chip | `config.txt`, besides `dtparam=` of the buses |\n|---|---|---|---|---|\n",
+        "| board | thermal camera | native counter | GPIO chip | `config.txt` needs |\n|---|---|---|---|---|\n",
     );
     for board in real_boards() {
         let loaded = load(&board.id, OPC_ON_SPI);
