@@ -19,9 +19,9 @@ pub struct FaultSpec {
     pub help: &'static str,
 }
 
-/// The number of a fault that [`Faults::strike`] does not use up.
+/// The number of a fault that is not used up by striking.
 pub const UNTIL_CLEARED: u64 = u64::MAX;
-/// The number of a fault that strikes at the next chance alone, for [`Faults::strike_every`].
+/// The number of a fault that strikes at the next chance alone, where others strike at every so many.
 pub const ONCE: u64 = u64::MAX - 1;
 
 /// The faults of one simulator, one value each.

@@ -4,7 +4,7 @@
 //! |---|---|
 //! | [`instrument`] | exposure, calibration, last frame, who controls: state without input and output |
 //! | [`light`] | what the CCD sees, and its noise |
-//! | [`faults`] | what can go wrong |
+//! | [`Faults`] | what can go wrong |
 //! | [`simulator`] | the TCP port with or without TLS, and the announcements, on a thread |
 //!
 //! It is written from the instrument's documents and shares with the driver no more than the codec.
