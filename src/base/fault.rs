@@ -19,6 +19,23 @@ pub struct FaultSpec {
     pub help: &'static str,
 }
 
+impl FaultSpec {
+    /// A row of a table, in the order of the fields.
+    pub const fn new(
+        name: &'static str,
+        argument: &'static str,
+        default: u64,
+        help: &'static str,
+    ) -> Self {
+        Self {
+            name,
+            argument,
+            default,
+            help,
+        }
+    }
+}
+
 /// The number of a fault that is not used up by striking.
 pub const UNTIL_CLEARED: u64 = u64::MAX;
 /// The number of a fault that strikes at the next chance alone, where others strike at every so many.
@@ -232,22 +249,13 @@ mod tests {
         Vanish,
     }
 
-    const fn spec(name: &'static str, argument: &'static str, default: u64) -> FaultSpec {
-        FaultSpec {
-            name,
-            argument,
-            default,
-            help: "",
-        }
-    }
-
     impl Fault for Toaster {
         const DEVICE: &'static str = "toaster";
         const TABLE: &'static [FaultSpec] = &[
-            spec("burn", "slices", 1),
-            spec("jam", "slices", UNTIL_CLEARED),
-            spec("glue", "every N-th", ONCE),
-            spec("vanish", "ms", 2000),
+            FaultSpec::new("burn", "slices", 1, ""),
+            FaultSpec::new("jam", "slices", UNTIL_CLEARED, ""),
+            FaultSpec::new("glue", "every N-th", ONCE, ""),
+            FaultSpec::new("vanish", "ms", 2000, ""),
         ];
 
         fn index(self) -> usize {

@@ -4,81 +4,67 @@ use crate::base::fault::{self, FaultSpec, UNTIL_CLEARED};
 
 /// The faults of the simulated oscilloscope. 0 switches one off.
 pub const FAULTS: &[FaultSpec] = &[
-    spec(
+    FaultSpec::new(
         "drop",
         "bytes",
         1,
         "the N-th byte from now that it sends is lost, once (default 1)",
     ),
-    spec(
+    FaultSpec::new(
         "noise",
         "resets",
         UNTIL_CLEARED,
         "eight odd bytes come before the echo of a reset (default: until cleared)",
     ),
-    spec(
+    FaultSpec::new(
         "silent",
         "bytes",
         UNTIL_CLEARED,
         "it swallows N bytes without an echo (default: until cleared)",
     ),
-    spec(
+    FaultSpec::new(
         "udp-loss",
         "datagrams",
         1,
         "N of the next reply datagrams are lost, every other one (default 1)",
     ),
-    spec(
+    FaultSpec::new(
         "udp-reorder",
         "datagrams",
         UNTIL_CLEARED,
         "reply datagrams of one answer change places in pairs, N times (default: until cleared)",
     ),
-    spec(
+    FaultSpec::new(
         "udp-double",
         "datagrams",
         UNTIL_CLEARED,
         "reply datagrams come twice, N times (default: until cleared)",
     ),
-    spec(
+    FaultSpec::new(
         "header",
         "other",
         1,
         "the Cmd_ID is the first byte of a reply's header, then Data_Seq and LIA_ID (any N)",
     ),
-    spec(
+    FaultSpec::new(
         "rev",
         "revision",
         1001,
         "its revision is BS and the six digits of N (default 1001: BS001001)",
     ),
-    spec(
+    FaultSpec::new(
         "slow-writes",
         "bytes",
         7,
         "it sends N bytes at a time (default 7)",
     ),
-    spec(
+    FaultSpec::new(
         "vanish",
         "ms",
         2000,
         "it is unplugged when the next byte comes, for that long (default 2000)",
     ),
 ];
-
-const fn spec(
-    name: &'static str,
-    argument: &'static str,
-    default: u64,
-    help: &'static str,
-) -> FaultSpec {
-    FaultSpec {
-        name,
-        argument,
-        default,
-        help,
-    }
-}
 
 /// Position of each fault in [`FAULTS`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -4,57 +4,43 @@ use crate::base::fault::{self, FaultSpec, UNTIL_CLEARED};
 
 /// The faults of the simulated camera.
 pub const FAULTS: &[FaultSpec] = &[
-    spec(
+    FaultSpec::new(
         "hang",
         "streams",
         UNTIL_CLEARED,
         "no frame completes; a restart cures it after that many streams (default: until cleared)",
     ),
-    spec(
+    FaultSpec::new(
         "drop-frame",
         "frames",
         1,
         "frames are lost: a gap in the sequence, and the request ends as damaged (default 1)",
     ),
-    spec(
+    FaultSpec::new(
         "bad-status",
         "frames",
         1,
         "frames complete as damaged (default 1)",
     ),
-    spec(
+    FaultSpec::new(
         "refuse-start",
         "starts",
         UNTIL_CLEARED,
         "the stream does not start (default: until cleared)",
     ),
-    spec(
+    FaultSpec::new(
         "late-control",
         "frames",
         3,
         "controls show that many frames later than they should, until cleared (default 3)",
     ),
-    spec(
+    FaultSpec::new(
         "wrong-exposure",
         "frames",
         1,
         "frames are exposed for another time than asked (default 1)",
     ),
 ];
-
-const fn spec(
-    name: &'static str,
-    argument: &'static str,
-    default: u64,
-    help: &'static str,
-) -> FaultSpec {
-    FaultSpec {
-        name,
-        argument,
-        default,
-        help,
-    }
-}
 
 /// Position of each fault in [`FAULTS`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -4,103 +4,89 @@ use crate::base::fault::{self, FaultSpec, UNTIL_CLEARED};
 
 /// The faults of the simulated spectrometer. 0 switches a fault off.
 pub const FAULTS: &[FaultSpec] = &[
-    spec(
+    FaultSpec::new(
         "chunk",
         "bytes",
         1000,
         "replies are written in pieces of N bytes, 2 ms apart (default 1000)",
     ),
-    spec(
+    FaultSpec::new(
         "eol",
         "form",
         2,
         "text replies end with lf (1) or none (2, default) instead of crlf",
     ),
-    spec(
+    FaultSpec::new(
         "frame-end",
         "form",
         2,
         "frames end with crlf (1) or none (2, default) instead of lf",
     ),
-    spec("answer-set", "", 1, "set commands are answered with a line"),
-    spec(
+    FaultSpec::new("answer-set", "", 1, "set commands are answered with a line"),
+    FaultSpec::new(
         "greedy",
         "",
         1,
         "every connection may set (also greedy=off)",
     ),
-    spec(
+    FaultSpec::new(
         "delay-ms",
         "ms",
         500,
         "replies come that much later (default 500)",
     ),
-    spec(
+    FaultSpec::new(
         "drop-after",
         "commands",
         1,
         "the connection that sends the N-th command from now is closed without a notice (default 1)",
     ),
-    spec("lamp", "", 1, "the lamp is off (also lamp=off)"),
-    spec(
+    FaultSpec::new("lamp", "", 1, "the lamp is off (also lamp=off)"),
+    FaultSpec::new(
         "tls",
         "",
         1,
         "TLS 1.2 is spoken, 1.3 is not (also tls=1.2only)",
     ),
-    spec(
+    FaultSpec::new(
         "new-cert",
         "",
         1,
         "each new connection is shown a certificate made for it",
     ),
-    spec("long-cal", "", 1, "calibrations have a fifth coefficient"),
-    spec(
+    FaultSpec::new("long-cal", "", 1, "calibrations have a fifth coefficient"),
+    FaultSpec::new(
         "old-tls",
         "",
         1,
         "handshakes end as with an instrument of TLS 1.0",
     ),
-    spec("silent", "", 1, "commands are obeyed, nothing is answered"),
-    spec(
+    FaultSpec::new("silent", "", 1, "commands are obeyed, nothing is answered"),
+    FaultSpec::new(
         "cut-frame",
         "times",
         1,
         "the connection is closed in the middle of a frame (default 1)",
     ),
-    spec(
+    FaultSpec::new(
         "junk",
         "times",
         UNTIL_CLEARED,
         "a line of noise comes before a reply (default: until cleared)",
     ),
-    spec(
+    FaultSpec::new(
         "bad-number",
         "times",
         1,
         "exposure and calibration are answered with words (default 1)",
     ),
-    spec(
+    FaultSpec::new(
         "vanish",
         "ms",
         2000,
         "unplugged for that long, connections and port are closed (default 2000)",
     ),
 ];
-
-const fn spec(
-    name: &'static str,
-    argument: &'static str,
-    default: u64,
-    help: &'static str,
-) -> FaultSpec {
-    FaultSpec {
-        name,
-        argument,
-        default,
-        help,
-    }
-}
 
 /// Position of each fault in [`FAULTS`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -8,153 +8,139 @@ const FRAMES: &str = "replies";
 ///
 /// A number is how often a fault strikes, 0 switches it off; `vanish` takes milliseconds.
 pub const FAULTS: &[FaultSpec] = &[
-    spec(
+    FaultSpec::new(
         "flip-bit",
         FRAMES,
         1,
         "replies have one bit changed (default 1)",
     ),
-    spec(
+    FaultSpec::new(
         "wrong-checksum",
         FRAMES,
         1,
         "histograms and PM have a wrong checksum (default 1)",
     ),
-    spec(
+    FaultSpec::new(
         "drop-byte",
         FRAMES,
         1,
         "replies have lost a byte, the rest comes early (default 1)",
     ),
-    spec(
+    FaultSpec::new(
         "extra-byte",
         FRAMES,
         1,
         "replies come a byte late, after another f3 (default 1)",
     ),
-    spec(
+    FaultSpec::new(
         "nan-pm",
         FRAMES,
         1,
         "histograms have a PM that is no number, under a right checksum (default 1)",
     ),
-    spec(
+    FaultSpec::new(
         "stay-busy",
         "polls",
         UNTIL_CLEARED,
         "polls are answered busy (default: until cleared)",
     ),
-    spec(
+    FaultSpec::new(
         "bad-poll",
         "polls",
         1,
         "polls are answered e6, as with a loose SS wire (default 1)",
     ),
-    spec(
+    FaultSpec::new(
         "wrong-echo",
         "bytes",
         1,
         "written bytes come back changed (default 1)",
     ),
-    spec(
+    FaultSpec::new(
         "answer-ff",
         "bytes",
         UNTIL_CLEARED,
         "all bytes read ff: no power (default: until cleared)",
     ),
-    spec(
+    FaultSpec::new(
         "answer-00",
         "bytes",
         UNTIL_CLEARED,
         "all bytes read 00: SDO torn off (default: until cleared)",
     ),
-    spec(
+    FaultSpec::new(
         "ignore-power",
         "commands",
         UNTIL_CLEARED,
         "fan and laser do not obey (default: until cleared)",
     ),
-    spec(
+    FaultSpec::new(
         "fan-stuck",
         FRAMES,
         UNTIL_CLEARED,
         "nothing flows and nothing is counted (default: until cleared)",
     ),
-    spec(
+    FaultSpec::new(
         "weak-laser",
         FRAMES,
         UNTIL_CLEARED,
         "the laser status is 300 (default: until cleared)",
     ),
-    spec(
+    FaultSpec::new(
         "power-cycle",
         "times",
         1,
         "the counter loses its power for a moment (default 1)",
     ),
-    spec(
+    FaultSpec::new(
         "nack",
         "frames",
         1,
         "the bridge refuses transfers (default 1)",
     ),
-    spec(
+    FaultSpec::new(
         "reset-bridge",
         "times",
         1,
         "the bridge forgets that it is an SPI master (default 1)",
     ),
-    spec(
+    FaultSpec::new(
         "silent",
         "messages",
         UNTIL_CLEARED,
         "the bridge does not answer (default: until cleared)",
     ),
-    spec(
+    FaultSpec::new(
         "short-answer",
         "messages",
         1,
         "the bridge's answers lack their last byte (default 1)",
     ),
-    spec(
+    FaultSpec::new(
         "garbage",
         "messages",
         1,
         "the bridge answers with noise (default 1)",
     ),
-    spec(
+    FaultSpec::new(
         "chunk",
         "messages",
         UNTIL_CLEARED,
         "the bridge's answers come byte by byte (default: until cleared)",
     ),
-    spec(
+    FaultSpec::new(
         "other-module",
         "messages",
         UNTIL_CLEARED,
         "the bridge says it is a relay board (default: until cleared)",
     ),
-    spec(
+    FaultSpec::new(
         "vanish",
         "ms",
         2000,
         "the bridge is unplugged at its next message, for that long (default 2000)",
     ),
 ];
-
-const fn spec(
-    name: &'static str,
-    argument: &'static str,
-    default: u64,
-    help: &'static str,
-) -> FaultSpec {
-    FaultSpec {
-        name,
-        argument,
-        default,
-        help,
-    }
-}
 
 /// Position of each of the counter's own fault in [`FAULTS`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

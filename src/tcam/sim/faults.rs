@@ -11,140 +11,126 @@ const MS: &str = "ms";
 /// The argument "every N-th" makes a fault strike again and again until it is cleared (1 strikes each time); without
 /// a number it strikes once, unless its help says otherwise. 0 switches a fault off.
 pub const FAULTS: &[FaultSpec] = &[
-    spec(
+    FaultSpec::new(
         "flip-byte",
         EVERY,
         ONCE,
         "an image has one byte changed; its JSON stays valid, its sum fails",
     ),
-    spec(
+    FaultSpec::new(
         "drop-byte",
         EVERY,
         ONCE,
         "an image has lost a byte, the rest is shifted",
     ),
-    spec(
+    FaultSpec::new(
         "transpose",
         EVERY,
         ONCE,
         "an image has two neighboring bytes exchanged, which no sum can see",
     ),
-    spec(
+    FaultSpec::new(
         "wrong-checksum",
         EVERY,
         ONCE,
         "an image's checksum is wrong (SPI alone)",
     ),
-    spec(
+    FaultSpec::new(
         "announce-n",
         EVERY,
         ONCE,
         "image_ready without the four bytes of the sum, as the documents say",
     ),
-    spec("announce-zero", EVERY, ONCE, "image_ready says 0"),
-    spec(
+    FaultSpec::new("announce-zero", EVERY, ONCE, "image_ready says 0"),
+    FaultSpec::new(
         "announce-huge",
         EVERY,
         ONCE,
         "image_ready says 60000, more than the camera's buffer",
     ),
-    spec("announce-negative", EVERY, ONCE, "image_ready says -1"),
-    spec(
+    FaultSpec::new("announce-negative", EVERY, ONCE, "image_ready says -1"),
+    FaultSpec::new(
         "announce-string",
         EVERY,
         ONCE,
         "image_ready says its number as a string",
     ),
-    spec("no-arm", EVERY, ONCE, "image_ready without an image on SPI"),
-    spec(
+    FaultSpec::new("no-arm", EVERY, ONCE, "image_ready without an image on SPI"),
+    FaultSpec::new(
         "no-image",
         EVERY,
         1,
         "a due image never comes (without N: none comes until cleared)",
     ),
-    spec("swallow-answer", EVERY, ONCE, "an answer is not sent"),
-    spec("delay-answer", EVERY, ONCE, "an answer comes 3 s late"),
-    spec(
+    FaultSpec::new("swallow-answer", EVERY, ONCE, "an answer is not sent"),
+    FaultSpec::new("delay-answer", EVERY, ONCE, "an answer comes 3 s late"),
+    FaultSpec::new(
         "unsolicited",
         EVERY,
         ONCE,
         "a cam_info 4 that nobody asked for comes before an answer",
     ),
-    spec(
+    FaultSpec::new(
         "bad-utf8",
         EVERY,
         ONCE,
         "a packet that is not UTF-8 comes before an answer",
     ),
-    spec(
+    FaultSpec::new(
         "glue",
         EVERY,
         ONCE,
         "an answer is sent together with the next packet, or 300 ms later",
     ),
-    spec(
+    FaultSpec::new(
         "split",
         EVERY,
         ONCE,
         "a packet is sent byte by byte, an image on TCP in small pieces",
     ),
-    spec(
+    FaultSpec::new(
         "junk",
         EVERY,
         ONCE,
         "bytes outside of any packet come before a packet",
     ),
-    spec(
+    FaultSpec::new(
         "close",
         EVERY,
         ONCE,
         "the connection is closed in the middle of an image (TCP alone)",
     ),
-    spec(
+    FaultSpec::new(
         "pause",
         EVERY,
         ONCE,
         "700 ms pass in the middle of an image, on UART of its announcement",
     ),
-    spec(
+    FaultSpec::new(
         "spi-dead",
         "",
         ONCE,
         "cam_info 4 \"SPI Slave restart error\", and no image until cleared",
     ),
-    spec(
+    FaultSpec::new(
         "reboot",
         MS,
         1500,
         "the camera restarts, silent for that long (default 1500), and forgets all",
     ),
-    spec(
+    FaultSpec::new(
         "ffc-gap",
         MS,
         FFC_DURATION.as_millis() as u64,
         "a flat-field correction that takes that long (default 800)",
     ),
-    spec(
+    FaultSpec::new(
         "vanish",
         MS,
         UNTIL_CLEARED,
         "unplugged, power included, for that long (default: until cleared)",
     ),
 ];
-
-const fn spec(
-    name: &'static str,
-    argument: &'static str,
-    default: u64,
-    help: &'static str,
-) -> FaultSpec {
-    FaultSpec {
-        name,
-        argument,
-        default,
-        help,
-    }
-}
 
 /// Position of each fault in [`FAULTS`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
