@@ -299,7 +299,9 @@ fn check_shows_values_with_origin_wiring_and_what_is_not_there_yet() {
     has("tcam.bind \"0.0.0.0\" follows scpi.bind");
     has("scpi.port 5025 default");
     has("8 GPIO14 uart0 TX thermal camera RX");
-    has("config.txt needs: dtparam=uart0=on, dtparam=spi=on, dtoverlay=nospi10");
+    has(
+        "config.txt needs: dtparam=uart0=on, dtparam=spi=on, dtoverlay=nospi10, dtoverlay=gpio-shutdown,gpio_pin=27,active_low=1,gpio_pull=up",
+    );
     has("No conflicts.");
 }
 

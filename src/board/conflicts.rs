@@ -3,7 +3,7 @@
 use std::fmt;
 use std::path::Path;
 
-use super::{Profile, SpiBus, Uart};
+use super::{Line, Profile, SpiBus, Uart};
 use crate::config::{BitscopeUrl, Config, OpcLink, TcamLink};
 
 const TCAM: &str = "thermal camera";
@@ -96,15 +96,29 @@ impl Profile {
     }
 
     /// Lines of `config.txt` that this configuration needs on this board.
-    pub fn config_txt_lines(&self, config: &Config) -> Vec<&str> {
+    ///
+    /// The shutdown button is the kernel's: as a power key it reaches systemd-logind, which switches the machine off
+    /// in order even when the station hangs, and no right to do so need be given to the station.
+    pub fn config_txt_lines(&self, config: &Config) -> Vec<String> {
         let uart = self.tcam_uart(config);
         let buses = self.hookups(config).into_iter().map(|hookup| hookup.bus);
-        let mut lines: Vec<&str> = Vec::new();
+        let mut lines: Vec<String> = Vec::new();
         let of_uart = uart.iter().flat_map(|uart| &uart.config_txt);
         for line in of_uart.chain(buses.flat_map(|bus| &bus.config_txt)) {
-            if !lines.contains(&line.as_str()) {
-                lines.push(line);
+            if !lines.contains(line) {
+                lines.push(line.clone());
             }
+        }
+        if let Some(Line {
+            gpio,
+            active_low,
+            pull,
+        }) = self.lines.shutdown_button
+        {
+            let (active_low, pull) = (u8::from(active_low), pull.name());
+            lines.push(format!(
+                "dtoverlay=gpio-shutdown,gpio_pin={gpio},active_low={active_low},gpio_pull={pull}"
+            ));
         }
         lines
     }

@@ -186,6 +186,17 @@ pub enum Pull {
     Down,
 }
 
+impl Pull {
+    /// As the firmware's overlays write it: `off`, `up`, `down`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::None => "off",
+            Self::Up => "up",
+            Self::Down => "down",
+        }
+    }
+}
+
 /// The assigned lines; `None` = not wired.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Lines {

@@ -78,6 +78,12 @@ fn the_firmware_switches_on_what_each_profile_wires() {
         if section == "cm4" {
             lines.extend(firmware_lines("pi4"));
         }
+        let button = "dtoverlay=gpio-shutdown,gpio_pin=27,active_low=1,gpio_pull=up";
+        assert_eq!(
+            profile["lines"]["shutdown_button"]["gpio"].as_integer(),
+            Some(27)
+        );
+        assert!(lines.iter().any(|each| each == button), "{board}");
         for (kind, bus) in [("uart", "uart0"), ("spi", "spi0")] {
             let buses = profile[kind].as_array().unwrap();
             let bus = buses

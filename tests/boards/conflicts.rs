@@ -61,6 +61,9 @@ fn the_wiring_is_that_of_the_thermal_cameras_documentation() {
     assert_eq!(sim.board.wiring(&sim.config), []);
 }
 
+/// The firmware's overlay makes it a power key.
+const BUTTON: &str = "dtoverlay=gpio-shutdown,gpio_pin=27,active_low=1,gpio_pull=up";
+
 #[test]
 fn config_txt_lines_follow_what_is_used() {
     let lines = |board: &str, text: &str| {
@@ -69,19 +72,19 @@ fn config_txt_lines_follow_what_is_used() {
     };
     assert_eq!(
         lines("pi4b", ""),
-        "enable_uart=1 dtoverlay=disable-bt dtparam=spi=on"
+        format!("enable_uart=1 dtoverlay=disable-bt dtparam=spi=on {BUTTON}")
     );
     assert_eq!(
         lines("pi5", ""),
-        "dtparam=uart0=on dtparam=spi=on dtoverlay=nospi10"
+        format!("dtparam=uart0=on dtparam=spi=on dtoverlay=nospi10 {BUTTON}")
     );
     assert_eq!(
         lines("pi5", "tcam.link = \"network\"\ntcam.host = \"h\""),
-        ""
+        BUTTON
     );
     assert_eq!(
         lines("cm4", "tcam.enabled = false\nopc.link = \"spi\""),
-        "dtparam=spi=on"
+        format!("dtparam=spi=on {BUTTON}")
     );
 }
 
