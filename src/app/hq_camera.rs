@@ -8,11 +8,12 @@ use std::process::Command;
 use std::time::Duration;
 use std::{env, io};
 
+use super::instruments::wants_libcamera;
 use crate::board::{Pipeline, RawPolicy};
 use crate::camera::stream_format::{RawWish, Role, StreamWish};
 use crate::camera::tuning::{self, Platform};
 use crate::camera::{Source, libcamera};
-use crate::config::{CameraBackend, Loaded};
+use crate::config::Loaded;
 
 const MODEL: &str = "imx477";
 /// Columns and rows of the IMX477.
@@ -23,7 +24,7 @@ const REST_LIMIT: Duration = Duration::from_secs(1);
 /// Settles the environment that libcamera reads. Where it lacks something the program starts itself anew with it:
 /// libcamera brings threads before `main` begins, and with threads an environment must not be changed.
 pub(super) fn prepare(loaded: &Loaded) {
-    if !is_wanted(loaded) {
+    if !wants_libcamera(loaded) {
         return;
     }
     let tuning = platform(loaded).filter(|_| !libcamera::has_tuning());
@@ -58,7 +59,7 @@ fn start_anew(environment: Vec<(&'static str, OsString)>) -> io::Error {
 }
 
 /// The camera of the board's pipeline.
-pub(super) fn source(loaded: &Loaded) -> Option<Source> {
+pub(super) fn source(loaded: &Loaded) -> Result<Source, String> {
     let path = &loaded.board.camera;
     let raw = match path.raw {
         RawPolicy::Packed12 => RawWish::Packed12,
@@ -68,7 +69,7 @@ pub(super) fn source(loaded: &Loaded) -> Option<Source> {
         Pipeline::Virtual => (Role::Viewfinder, None),
         Pipeline::Vc4 | Pipeline::Pisp | Pipeline::Sim => (Role::Raw(raw), Some(FULL_SIZE)),
     };
-    Some(Source::Libcamera(StreamWish {
+    Ok(Source::Libcamera(StreamWish {
         model: MODEL.into(),
         role,
         size,
@@ -78,17 +79,6 @@ pub(super) fn source(loaded: &Loaded) -> Option<Source> {
 /// Lets libcamera come to rest before the process ends.
 pub(super) fn close() {
     libcamera::close(REST_LIMIT);
-}
-
-fn is_wanted(loaded: &Loaded) -> bool {
-    let camera = &loaded.config.camera;
-    let by_board = loaded.board.camera.pipeline != Pipeline::Sim;
-    camera.enabled
-        && match camera.backend {
-            CameraBackend::Libcamera => true,
-            CameraBackend::Auto => by_board,
-            CameraBackend::Sim | CameraBackend::Replay => false,
-        }
 }
 
 fn platform(loaded: &Loaded) -> Option<Platform> {

@@ -283,14 +283,25 @@ fn camera_source(loaded: &Loaded, faults: &Faults, health: &Health) -> Option<So
             seed: camera.sim_seed,
             faults: faults.clone(),
         }),
-        _ => {
-            let source = hq_camera::source(loaded);
-            if source.is_none() {
+        _ => hq_camera::source(loaded)
+            .inspect_err(|reason| {
+                tracing::error!("{reason}");
+                health.record(reason.as_str());
                 health.set(State::Unavailable);
-            }
-            source
-        }
+            })
+            .ok(),
     }
+}
+
+/// Whether the HQ camera is to be a real one, through libcamera.
+pub(super) fn wants_libcamera(loaded: &Loaded) -> bool {
+    let camera = &loaded.config.camera;
+    camera.enabled
+        && match camera.backend {
+            CameraBackend::Libcamera => true,
+            CameraBackend::Auto => loaded.board.camera.pipeline != Pipeline::Sim,
+            CameraBackend::Sim | CameraBackend::Replay => false,
+        }
 }
 
 fn camera_options(config: &Config, source: Source, serial: &str) -> camera::Options {
