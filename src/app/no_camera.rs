@@ -45,8 +45,8 @@ pub(super) fn source(_loaded: &Loaded) -> Result<Source, String> {
             Ok(()) => "the camera build of Outpost cannot take over".into(),
             Err(reason) => reason,
         },
-        None => "this build of Outpost has no support for the HQ camera (cargo feature `libcamera`), and there is no \
-                 camera build beside it"
+        None => "this build of Outpost has no support for the HQ camera (cargo feature `libcamera`), and no \
+                 camera build lies beside it; the Debian package `outpost` and the SD-card image have one"
             .into(),
     })
 }
