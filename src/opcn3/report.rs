@@ -34,19 +34,19 @@ pub struct InfoReport {
     pub reading: Option<SampleReport>,
 }
 
-/// One reading in units of people.
+/// One reading in units of people, in no more digits than the counter's numbers have. Rows keep all.
 #[derive(Debug, Clone, Serialize)]
 pub struct SampleReport {
     /// When it was read, UTC.
     pub taken: Timestamp,
-    /// Of the counter's board, some degrees above the air's.
+    /// Of the counter's board, some degrees above the air's; in steps of 0.001.
     pub temperature_celsius: f64,
-    /// Relative humidity.
+    /// Relative humidity, in steps of 0.001.
     pub humidity_percent: f64,
     /// PM1, PM2.5 and PM10; `None` for what is no number.
     pub pm_ug_m3: [Option<f32>; 3],
-    /// Of all bins; `None` when nothing flowed.
-    pub concentration_per_cm3: Option<f64>,
+    /// Of all bins; `None` when nothing flowed. Seven digits are enough for the counts of a second, while volumes have three.
+    pub concentration_per_cm3: Option<f32>,
     /// Time it covers.
     pub period_s: f64,
     /// Flow of the air.
@@ -110,12 +110,13 @@ impl SampleReport {
     /// Of this reading.
     pub fn of(sample: &Sample) -> Self {
         let histogram = &sample.histogram;
+        let total = SizeDistribution::from(histogram).total_concentration();
         Self {
             taken: sample.taken,
-            temperature_celsius: histogram.temperature_c(),
-            humidity_percent: histogram.humidity_percent(),
+            temperature_celsius: thousandths(histogram.temperature_c()),
+            humidity_percent: thousandths(histogram.humidity_percent()),
             pm_ug_m3: histogram.finite_pm(),
-            concentration_per_cm3: SizeDistribution::from(histogram).total_concentration(),
+            concentration_per_cm3: total.map(|total| total as f32),
             period_s: histogram.sampling_period_s(),
             flow_ml_s: histogram.sample_flow_rate_ml_s(),
             laser_status: histogram.laser_status,
@@ -139,4 +140,9 @@ impl ConfigurationReport {
             weighting_index: configuration.weighting_index,
         }
     }
+}
+
+/// The sensors give 16 bits: 0.003 of a degree or percent.
+fn thousandths(value: f64) -> f64 {
+    (value * 1e3).round() / 1e3
 }

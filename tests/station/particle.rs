@@ -55,6 +55,13 @@ pub fn numbers(reply: &str) -> Vec<f64> {
         .collect()
 }
 
+/// Of the mantissa, zeros before it not counted.
+fn digits(number: &str) -> usize {
+    let mantissa = number.split(['E', 'e']).next().unwrap();
+    let digits = mantissa.chars().filter(char::is_ascii_digit);
+    digits.skip_while(|digit| *digit == '0').count()
+}
+
 pub fn health(client: &mut Client) -> Value {
     client.json("SYST:HEAL? opc")
 }
@@ -137,7 +144,29 @@ fn every_command_answers() {
     let pm = numbers(&client.query("PART:PM?"));
     assert!(pm.len() == 3 && pm.is_sorted(), "{pm:?}");
 
+    for query in [
+        "PART:READ?",
+        "PART:PM?",
+        "PART:HIST? CONC",
+        "PART:HIST? DIST",
+    ] {
+        let reply = client.query(query);
+        let longest = reply.split(',').map(digits).max();
+        assert!(
+            longest <= Some(9),
+            "more digits than the counter's numbers have: {reply}"
+        );
+    }
+
     let info = client.json("PART:INFO?");
+    for name in [
+        "temperature_celsius",
+        "humidity_percent",
+        "concentration_per_cm3",
+    ] {
+        let number = info["reading"][name].to_string();
+        assert!(digits(&number) <= 9, "{name}: {number}");
+    }
     assert_eq!(info["firmware"], "1.17a");
     assert_eq!(info["serial"], "OPC-N3 177290411");
     assert_eq!(info["link"], "sim");

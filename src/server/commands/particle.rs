@@ -142,12 +142,12 @@ fn reading<'a>(context: &'a mut Context, _: &'a Args<'_>) -> Waiting<'a> {
     Box::pin(async {
         let report = SampleReport::of(&*new_sample(context).await?);
         let reply = &mut context.reply;
-        reply.real(rounded(report.temperature_celsius));
-        reply.real(rounded(report.humidity_percent));
+        reply.real(report.temperature_celsius);
+        reply.real(report.humidity_percent);
         for pm in report.pm_ug_m3 {
-            reply.real(pm.map_or(f64::NAN, plain));
+            reply.real32(pm.unwrap_or(f32::NAN));
         }
-        reply.real(report.concentration_per_cm3.unwrap_or(f64::NAN));
+        reply.real32(report.concentration_per_cm3.unwrap_or(f32::NAN));
         reply.real(report.period_s);
         reply.real(report.flow_ml_s);
         reply.integer(report.laser_status);
@@ -171,7 +171,7 @@ fn histogram<'a>(context: &'a mut Context, args: &'a Args<'_>) -> Waiting<'a> {
         };
         // Nothing flowed: no concentration is known.
         for bin in bins.unwrap_or([f64::NAN; 24]) {
-            context.reply.real(bin);
+            context.reply.real32(bin as f32);
         }
         Ok(())
     })
@@ -181,7 +181,7 @@ fn pm<'a>(context: &'a mut Context, _: &'a Args<'_>) -> Waiting<'a> {
     Box::pin(async {
         let sample = new_sample(context).await?;
         for pm in sample.histogram.finite_pm() {
-            context.reply.real(pm.map_or(f64::NAN, plain));
+            context.reply.real32(pm.unwrap_or(f32::NAN));
         }
         Ok(())
     })
@@ -189,16 +189,6 @@ fn pm<'a>(context: &'a mut Context, _: &'a Args<'_>) -> Waiting<'a> {
 
 async fn new_sample(context: &Context) -> Result<Rc<Sample>, Error> {
     Ok(context.particles()?.read().await?)
-}
-
-/// The sensors give 16 bits: 0.003 of a degree or percent.
-fn rounded(value: f64) -> f64 {
-    (value * 1e3).round() / 1e3
-}
-
-/// The counter's 32 bits give seven digits.
-fn plain(value: f32) -> f64 {
-    (f64::from(value) * 1e6).round() / 1e6
 }
 
 fn info(context: &mut Context, _: &Args<'_>) -> Result<(), Error> {
