@@ -1,4 +1,4 @@
-//! What every instrument stands on: certificates, clock, shutdown, error kinds, health, back-off, jobs, blocking pool.
+//! What every instrument stands on: certificates, clock, shutdown, error kinds, health, back-off, jobs, orders, blocking pool.
 
 pub mod backoff;
 pub mod certificate;
@@ -8,6 +8,7 @@ pub mod error;
 pub mod fault;
 pub mod health;
 pub mod jobs;
+pub mod orders;
 pub mod pool;
 pub mod shutdown;
 pub mod trace;

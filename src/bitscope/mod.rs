@@ -27,7 +27,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use smol::channel::{self, Receiver, Sender, TrySendError};
+use smol::channel::{self, Receiver, Sender};
 
 pub use self::acquisition::{Acquisition, FileFormat};
 use self::actor::Actor;
@@ -43,6 +43,7 @@ use crate::base::conditions::{Condition, Conditions};
 use crate::base::error::{Failure, Kind};
 use crate::base::health::{Health, State};
 use crate::base::jobs::{Job, Jobs};
+use crate::base::orders::{self, Refused};
 use crate::base::shutdown::Shutdown;
 use crate::base::trace::Trace;
 
@@ -264,9 +265,10 @@ impl Oscilloscope {
             job: job.clone(),
             measuring: self.shared.conditions.raise(Condition::Measuring),
         };
-        if let Err(failure) = self.send(work, &Rc::default()) {
+        let order = self.order(work, &Rc::default());
+        if let Err(error) = orders::put(&self.orders, &self.shared.health, order) {
             jobs.forget(&job);
-            return Err(failure);
+            return Err(refused(error));
         }
         let mut captures = self.shared.captures.borrow_mut();
         captures.retain(|job| !job.state().is_over());
@@ -424,28 +426,22 @@ impl Oscilloscope {
         }
     }
 
-    fn send(&self, work: Work, begun: &Rc<Cell<bool>>) -> Result<(), Failure> {
-        let order = Order {
+    fn order(&self, work: Work, begun: &Rc<Cell<bool>>) -> Order {
+        Order {
             work,
             issued: self.shared.clock.now(),
             begun: begun.clone(),
-        };
-        self.orders.try_send(order).map_err(|error| match error {
-            TrySendError::Full(_) => {
-                self.shared.health.count("queue_overflows");
-                let text = format!("{ORDERS} operations wait for the oscilloscope already");
-                Failure::new(Kind::Busy, text)
-            }
-            TrySendError::Closed(_) => stopping(),
-        })
+        }
     }
 
     async fn ask<T>(&self, work: impl FnOnce(Reply<T>) -> Work) -> Result<T, Failure> {
         self.check_connected()?;
-        let (reply, answer) = channel::bounded(1);
         let begun = Rc::default();
-        self.send(work(reply), &begun)?;
-        let answered = async { answer.recv().await.unwrap_or_else(|_| Err(stopping())) };
+        let answered = async {
+            let order = |reply| self.order(work(reply), &begun);
+            let answer = orders::ask(&self.orders, &self.shared.health, order).await;
+            answer.unwrap_or_else(|error| Err(refused(error)))
+        };
         let too_late = async {
             // The actor has the better reason, if it comes to it in time.
             self.shared.clock.sleep(PATIENCE + TURN).await;
@@ -490,6 +486,12 @@ fn aborted() -> Failure {
     Failure::new(Kind::Aborted, "ended by the user")
 }
 
-fn stopping() -> Failure {
-    Failure::new(Kind::Absent, "the station stops")
+fn refused(refused: Refused) -> Failure {
+    match refused {
+        Refused::Full(waiting) => {
+            let text = format!("{waiting} operations wait for the oscilloscope already");
+            Failure::new(Kind::Busy, text)
+        }
+        Refused::Stopping => Failure::new(Kind::Absent, "the station stops"),
+    }
 }

@@ -2,6 +2,7 @@
 
 use super::backend::{BackendError, FrameStatus};
 use crate::base::error::{Failure, Kind};
+use crate::base::orders::Refused;
 use crate::raw::{FormatError, KernelError, ModeError, WindowError};
 use crate::store::StoreError;
 
@@ -134,6 +135,15 @@ impl CameraError {
             CameraError::Store(error) => error.kind(),
             CameraError::Prefix { .. } => Kind::BadName,
             CameraError::Aborted | CameraError::Stopping => Kind::Aborted,
+        }
+    }
+}
+
+impl From<Refused> for CameraError {
+    fn from(refused: Refused) -> Self {
+        match refused {
+            Refused::Full(waiting) => Self::QueueFull(waiting),
+            Refused::Stopping => Self::Stopping,
         }
     }
 }

@@ -32,7 +32,7 @@ use std::path::PathBuf;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
-use smol::channel::{self, Sender, TrySendError};
+use smol::channel::{self, Sender};
 
 use self::actor::{Actor, Opener};
 use self::backend::{Metadata, StreamInfo};
@@ -48,6 +48,7 @@ use crate::base::conditions::Conditions;
 use crate::base::error::Failure;
 use crate::base::health::{Health, State};
 use crate::base::jobs::{Job, Jobs};
+use crate::base::orders;
 use crate::base::pool::BlockingPool;
 use crate::base::shutdown::{Shutdown, Trigger, shutdown};
 use crate::base::trace::Trace;
@@ -396,15 +397,7 @@ impl Camera {
         order: impl FnOnce(Sender<Result<T, CameraError>>) -> Order,
     ) -> Result<T, CameraError> {
         self.stream()?;
-        let (reply, answer) = channel::bounded(1);
-        queue.try_send(order(reply)).map_err(|error| match error {
-            TrySendError::Full(_) => {
-                self.shared.health.count("queue_overflows");
-                CameraError::QueueFull(queue.len())
-            }
-            TrySendError::Closed(_) => CameraError::Stopping,
-        })?;
-        answer.recv().await.unwrap_or(Err(CameraError::Stopping))
+        orders::ask(queue, &self.shared.health, order).await?
     }
 }
 

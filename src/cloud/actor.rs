@@ -105,7 +105,12 @@ impl Actor {
         shared: Weak<Shared>,
     ) -> Self {
         let pool = BlockingPool::new(1, 1, station.health.clone(), "overflows");
-        for counter in ["batches_made", "failures", "evicted_files"] {
+        for counter in [
+            "batches_made",
+            "failures",
+            "evicted_files",
+            "queue_overflows",
+        ] {
             station.health.add(counter, 0);
         }
         let now = station.clock.now();

@@ -10,13 +10,14 @@ use std::cell::RefCell;
 use std::rc::Rc;
 use std::time::Duration;
 
-use smol::channel::{self, Sender, TrySendError};
+use smol::channel::{self, Sender};
 
 use crate::base::clock::Clock;
 use crate::base::conditions::{Condition, Conditions, Raised};
 use crate::base::error::{Failure, Kind};
 use crate::base::health::Health;
 use crate::base::jobs::{Job, Jobs};
+use crate::base::orders::{self, Refused};
 use crate::base::shutdown::Shutdown;
 use crate::base::trace::Trace;
 use crate::store::readings::{ClockState, StoreHandle};
@@ -69,6 +70,7 @@ pub struct Cloud(Rc<Shared>);
 struct Shared {
     jobs: Jobs,
     conditions: Conditions,
+    health: Health,
     store: StoreHandle,
     upload: UploadSettings,
     enabled: bool,
@@ -106,6 +108,7 @@ impl Cloud {
         let cloud = Cloud(Rc::new(Shared {
             jobs: station.jobs.clone(),
             conditions: station.conditions.clone(),
+            health: station.health.clone(),
             store: station.store.clone(),
             upload: options.upload.clone(),
             enabled: options.enabled,
@@ -180,21 +183,18 @@ impl Cloud {
             job: job.clone(),
             _uploading: uploading.then(|| self.0.conditions.raise(Condition::Uploading)),
         };
-        match self.0.orders.try_send(order) {
-            Ok(()) => Ok(job),
-            Err(error) => {
-                self.0.jobs.forget(&job);
-                Err(match error {
-                    TrySendError::Full(_) => Failure::new(
-                        Kind::Busy,
-                        format!("{ORDERS} commands for batches and uploads already wait"),
-                    ),
-                    TrySendError::Closed(_) => {
-                        Failure::new(Kind::Aborted, "the station is stopping")
-                    }
-                })
+        let put = orders::put(&self.0.orders, &self.0.health, order);
+        put.map_err(|error| {
+            self.0.jobs.forget(&job);
+            match error {
+                Refused::Full(waiting) => {
+                    let text = format!("{waiting} commands for batches and uploads already wait");
+                    Failure::new(Kind::Busy, text)
+                }
+                Refused::Stopping => Failure::new(Kind::Aborted, "the station is stopping"),
             }
-        }
+        })?;
+        Ok(job)
     }
 }
 

@@ -1,6 +1,7 @@
 //! Why the spectrometer does not do what it was asked to.
 
 use crate::base::error::{Failure, Kind};
+use crate::base::orders::Refused;
 
 /// What goes wrong with a request to the spectrometer.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
@@ -43,6 +44,15 @@ impl SpectrometerError {
             Self::Controlled { .. } | Self::Elsewhere { .. } => Kind::Protected,
             Self::QueueFull(_) => Kind::OutOfMemory,
             Self::Failed(failure) => failure.kind,
+        }
+    }
+}
+
+impl From<Refused> for SpectrometerError {
+    fn from(refused: Refused) -> Self {
+        match refused {
+            Refused::Full(waiting) => Self::QueueFull(waiting),
+            Refused::Stopping => Self::Stopping,
         }
     }
 }

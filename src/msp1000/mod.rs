@@ -26,7 +26,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use smol::channel::{self, Receiver, Sender, TrySendError};
+use smol::channel::{self, Receiver, Sender};
 
 use self::actor::Actor;
 use self::control::{ClientId, Control, Now};
@@ -39,6 +39,7 @@ pub use self::report::{FrameReport, ListEntry, StatusReport};
 use crate::base::clock::Clock;
 use crate::base::conditions::Conditions;
 use crate::base::health::{Health, State};
+use crate::base::orders;
 use crate::base::shutdown::Shutdown;
 use crate::base::trace::Trace;
 
@@ -317,20 +318,7 @@ impl Spectrometer {
         if !self.is_connected() {
             return Err(self.shared.absent());
         }
-        let (reply, answer) = channel::bounded(1);
-        self.orders
-            .try_send(order(reply))
-            .map_err(|error| match error {
-                TrySendError::Full(_) => {
-                    self.shared.health.count("queue_overflows");
-                    SpectrometerError::QueueFull(ORDERS)
-                }
-                TrySendError::Closed(_) => SpectrometerError::Stopping,
-            })?;
-        answer
-            .recv()
-            .await
-            .unwrap_or(Err(SpectrometerError::Stopping))
+        orders::ask(&self.orders, &self.shared.health, order).await?
     }
 }
 

@@ -1,6 +1,7 @@
 //! What can go wrong between a caller and the particle counter.
 
 use crate::base::error::{Failure, Kind};
+use crate::base::orders::Refused;
 
 /// Why the particle counter did not do what it was asked for.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -35,6 +36,15 @@ impl ParticleError {
             Self::NoConfiguration => Kind::Hardware,
             Self::QueueFull(_) => Kind::Busy,
             Self::Stopping => Kind::Aborted,
+        }
+    }
+}
+
+impl From<Refused> for ParticleError {
+    fn from(refused: Refused) -> Self {
+        match refused {
+            Refused::Full(waiting) => Self::QueueFull(waiting),
+            Refused::Stopping => Self::Stopping,
         }
     }
 }

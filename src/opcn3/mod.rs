@@ -23,7 +23,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use smol::channel::{self, Receiver, Sender, TrySendError};
+use smol::channel::{self, Receiver, Sender};
 
 use self::actor::Actor;
 pub use self::error::ParticleError;
@@ -34,6 +34,7 @@ pub use self::wire::{LinkFailure, Opened, Wire};
 use crate::base::clock::Clock;
 use crate::base::conditions::Conditions;
 use crate::base::health::{Health, State};
+use crate::base::orders;
 use crate::base::shutdown::Shutdown;
 use crate::base::trace::Trace;
 use crate::store::readings::{ClockState, StoreHandle};
@@ -46,7 +47,7 @@ pub const SHORTEST_INTERVAL: Duration = Duration::from_secs(1);
 pub const LONGEST_INTERVAL: Duration = Duration::from_secs(86_400);
 
 /// What goes with the counter's health. All are there from the start.
-const COUNTERS: [&str; 19] = [
+const COUNTERS: [&str; 20] = [
     "readings",
     "rows",
     "rows_lost",
@@ -66,6 +67,7 @@ const COUNTERS: [&str; 19] = [
     "reconnects",
     "counter_resets",
     "power_cycles",
+    "queue_overflows",
 ];
 
 /// Which way the counter is reached.
@@ -260,12 +262,7 @@ impl Particles {
             Phase::Off => return Err(ParticleError::Off),
             Phase::Starting | Phase::Away => return Err(self.shared.absent()),
         }
-        let (reply, answer) = channel::bounded(1);
-        self.orders.try_send(reply).map_err(|error| match error {
-            TrySendError::Full(_) => ParticleError::QueueFull(ORDERS),
-            TrySendError::Closed(_) => ParticleError::Stopping,
-        })?;
-        answer.recv().await.unwrap_or(Err(ParticleError::Stopping))
+        orders::ask(&self.orders, self.health(), |reply| reply).await?
     }
 
     /// The last reading, however old it is.

@@ -5,6 +5,7 @@ use super::proto::image::ImageError;
 use super::proto::temperature::TemperatureError;
 use super::proto::{CamInfo, Name};
 use crate::base::error::{Failure, Kind};
+use crate::base::orders::Refused;
 
 /// Why the thermal camera did not do what it was asked for.
 #[derive(Debug, thiserror::Error)]
@@ -91,6 +92,15 @@ impl TcamError {
             Self::HardwareLink(_) | Self::Shared(_) | Self::Temperature(_) => Kind::Conflict,
             Self::QueueFull(_) => Kind::Busy,
             Self::Stopping => Kind::Aborted,
+        }
+    }
+}
+
+impl From<Refused> for TcamError {
+    fn from(refused: Refused) -> Self {
+        match refused {
+            Refused::Full(waiting) => Self::QueueFull(waiting),
+            Refused::Stopping => Self::Stopping,
         }
     }
 }

@@ -24,7 +24,7 @@ use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::time::Duration;
 
-use smol::channel::{self, Receiver, Sender, TrySendError};
+use smol::channel::{self, Receiver, Sender};
 
 use self::actor::Actor;
 use self::driver::Source;
@@ -41,6 +41,7 @@ pub use self::settings::{ClientTime, Settings};
 use crate::base::clock::Clock;
 use crate::base::conditions::Conditions;
 use crate::base::health::{Health, State};
+use crate::base::orders;
 use crate::base::shutdown::Shutdown;
 use crate::base::trace::Trace;
 
@@ -421,17 +422,7 @@ impl Thermal {
         if !self.is_connected() {
             return Err(self.shared.absent());
         }
-        let (reply, answer) = channel::bounded(1);
-        self.orders
-            .try_send(order(reply))
-            .map_err(|error| match error {
-                TrySendError::Full(_) => {
-                    self.shared.health.count("queue_overflows");
-                    TcamError::QueueFull(ORDERS)
-                }
-                TrySendError::Closed(_) => TcamError::Stopping,
-            })?;
-        answer.recv().await.unwrap_or(Err(TcamError::Stopping))
+        orders::ask(&self.orders, &self.shared.health, order).await?
     }
 }
 
