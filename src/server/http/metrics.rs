@@ -1,5 +1,6 @@
 //! `/metrics`: state, counters and storage in the text format of Prometheus (version 0.0.4).
 
+use std::borrow::Borrow;
 use std::fmt::{Display, Write};
 
 use crate::base::health::{Report, State};
@@ -34,84 +35,76 @@ pub(super) struct Measured<'a> {
 /// The whole text.
 pub(super) fn text(measured: &Measured<'_>) -> String {
     let mut text = Text::default();
-    let Identity {
-        model,
-        serial,
-        version,
-        ..
-    } = measured.identity;
-    text.head("outpost_info", "gauge", "What this station is.");
-    let who = [
-        ("model", model.as_str()),
-        ("serial", serial),
-        ("version", version),
-    ];
-    text.sample("outpost_info", &who, 1);
-    text.head(
-        "outpost_part_state",
-        "gauge",
-        "1 for the state a part of the station is in.",
-    );
-    for report in measured.health {
-        for state in STATES {
-            let labels = [("part", report.instrument), ("state", state)];
-            let is_it = state == state_word(&report.state);
-            text.sample("outpost_part_state", &labels, u8::from(is_it));
-        }
-    }
-    text.head(
-        "outpost_events_total",
-        "counter",
-        "Events of each part since the start.",
-    );
-    for report in measured.health {
-        for (event, count) in &report.counters {
-            let labels = [("part", report.instrument), ("event", *event)];
-            text.sample("outpost_events_total", &labels, count);
-        }
-    }
-    if measured.health.iter().any(|part| !part.values.is_empty()) {
-        text.head(
-            "outpost_value",
-            "gauge",
-            "What a part of the station measures of itself.",
-        );
-    }
-    for report in measured.health {
-        for (value, number) in &report.values {
-            let labels = [("part", report.instrument), ("value", *value)];
-            text.sample("outpost_value", &labels, number);
-        }
-    }
-    text.head(
-        "outpost_unfinished_jobs",
-        "gauge",
-        "Long operations queued or running.",
-    );
-    text.sample("outpost_unfinished_jobs", &[], measured.unfinished_jobs);
-    if let Some(Usage { used, free }) = measured.storage {
-        text.head(
-            "outpost_ramdisk_used_bytes",
-            "gauge",
-            "Bytes that files take on the RAM disk.",
-        );
-        text.sample("outpost_ramdisk_used_bytes", &[], used);
-        text.head(
-            "outpost_ramdisk_free_bytes",
-            "gauge",
-            "Bytes that may still be written there.",
-        );
-        text.sample("outpost_ramdisk_free_bytes", &[], free);
-    }
-    if let Some(bytes) = measured.resident_bytes {
-        text.head(
-            "process_resident_memory_bytes",
-            "gauge",
-            "Resident memory of this process.",
-        );
-        text.sample("process_resident_memory_bytes", &[], bytes);
-    }
+    identity(&mut text, measured.identity);
+    parts(&mut text, measured.health);
+    station(&mut text, measured);
     text.0
+}
+
+fn identity(text: &mut Text, identity: &Identity) {
+    let who = [
+        ("model", identity.model.as_str()),
+        ("serial", &identity.serial),
+        ("version", &identity.version),
+    ];
+    text.head("outpost_info", "gauge", "What this station is.");
+    text.sample("outpost_info", &who, 1);
+}
+
+/// What each part's entry in the health book says.
+fn parts(text: &mut Text, health: &[Report]) {
+    text.of_parts(
+        ("outpost_part_state", "gauge", "state"),
+        "1 for the state a part of the station is in.",
+        health,
+        |part| STATES.map(|state| (state, u8::from(state == state_word(&part.state)))),
+    );
+    text.of_parts(
+        ("outpost_events_total", "counter", "event"),
+        "Events of each part since the start.",
+        health,
+        |part| &part.counters,
+    );
+    if health.iter().any(|part| !part.values.is_empty()) {
+        text.of_parts(
+            ("outpost_value", "gauge", "value"),
+            "What a part of the station measures of itself.",
+            health,
+            |part| &part.values,
+        );
+    }
+}
+
+/// Single numbers of the station as a whole, where they are known.
+fn station(text: &mut Text, measured: &Measured<'_>) {
+    let Measured { storage, .. } = measured;
+    for (name, help, value) in [
+        (
+            "outpost_unfinished_jobs",
+            "Long operations queued or running.",
+            Some(measured.unfinished_jobs as u64),
+        ),
+        (
+            "outpost_ramdisk_used_bytes",
+            "Bytes that files take on the RAM disk.",
+            storage.map(|storage| storage.used),
+        ),
+        (
+            "outpost_ramdisk_free_bytes",
+            "Bytes that may still be written there.",
+            storage.map(|storage| storage.free),
+        ),
+        (
+            "process_resident_memory_bytes",
+            "Resident memory of this process.",
+            measured.resident_bytes,
+        ),
+    ] {
+        if let Some(value) = value {
+            text.head(name, "gauge", help);
+            text.sample(name, &[], value);
+        }
+    }
 }
 
 fn state_word(state: &State) -> &'static str {
@@ -131,6 +124,27 @@ struct Text(String);
 impl Text {
     fn head(&mut self, name: &str, kind: &str, help: &str) {
         let _ = writeln!(self.0, "# HELP {name} {help}\n# TYPE {name} {kind}");
+    }
+
+    /// A metric with a sample for each of what `samples` finds in a part: the word of the metric's label, and the value.
+    fn of_parts<'a, S, W, V>(
+        &mut self,
+        (name, kind, label): (&str, &str, &str),
+        help: &str,
+        health: &'a [Report],
+        samples: impl Fn(&'a Report) -> S,
+    ) where
+        S: IntoIterator<Item = (W, V)>,
+        W: Borrow<&'static str>,
+        V: Display,
+    {
+        self.head(name, kind, help);
+        for part in health {
+            for (word, value) in samples(part) {
+                let labels = [("part", part.instrument), (label, *word.borrow())];
+                self.sample(name, &labels, value);
+            }
+        }
     }
 
     fn sample(&mut self, name: &str, labels: &[(&str, &str)], value: impl Display) {
