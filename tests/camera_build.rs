@@ -33,7 +33,8 @@ impl Installed {
         fs::create_dir_all(&lib).unwrap();
         fs::hard_link(env!("CARGO_BIN_EXE_outpost"), bin.join("outpost")).unwrap();
         let script = lib.join("outpost-camera");
-        fs::write(&script, format!("#!/bin/sh\n{camera_build}\n")).unwrap();
+        let text = format!("#!/bin/sh\necho >> \"$0.calls\"\n{camera_build}\n");
+        fs::write(&script, text).unwrap();
         fs::set_permissions(&script, fs::Permissions::from_mode(0o755)).unwrap();
         let state = folder.path().join("state");
         let text = format!(
@@ -49,6 +50,12 @@ impl Installed {
 
     fn settings(&self) -> PathBuf {
         self.folder.path().join("outpost.toml")
+    }
+
+    /// How often the camera build was started.
+    fn calls(&self) -> usize {
+        let calls = self.folder.path().join("lib/outpost/outpost-camera.calls");
+        fs::read_to_string(calls).map_or(0, |calls| calls.lines().count())
     }
 
     fn command(&self) -> Command {
@@ -121,6 +128,7 @@ fn where_it_does_not_start_everything_else_is_served_and_the_reason_is_told() {
             health.contains("unavailable") && health.contains(told),
             "{health}"
         );
+        assert_eq!(installed.calls(), 1, "once is enough to know why");
         let (_running, identity) = installed.ask("*IDN?\n");
         assert!(identity.starts_with("Outpost,"), "{identity}");
     }
@@ -137,4 +145,5 @@ fn a_simulated_camera_needs_no_camera_build() {
     .unwrap();
     let (_running, health) = installed.ask("SYST:HEAL? camera\n");
     assert!(!health.contains("unavailable"), "{health}");
+    assert_eq!(installed.calls(), 0);
 }

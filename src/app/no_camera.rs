@@ -8,6 +8,7 @@ use std::env;
 use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
 use std::process::{Child, Command, Output, Stdio};
+use std::sync::OnceLock;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
@@ -23,32 +24,37 @@ const LOOK: Duration = Duration::from_millis(5);
 /// Longest part of its complaint that is repeated, in characters.
 const LONGEST_COMPLAINT: usize = 300;
 
+/// Why the camera build did not take over, where a camera is wanted: it is tried once, before anything is open.
+static REFUSAL: OnceLock<String> = OnceLock::new();
+
 /// Hands over to the camera build where the camera is wanted and that build starts: then this does not return.
 pub(super) fn prepare(loaded: &Loaded) {
-    if !wants_libcamera(loaded) {
-        return;
-    }
-    let Some(program) = camera_build() else {
-        return;
-    };
-    if try_out(&program).is_ok() {
-        // The same process: the service manager watches it.
-        let error = Command::new(&program).args(env::args_os().skip(1)).exec();
-        tracing::error!(%error, "the camera build cannot take over");
+    if wants_libcamera(loaded) {
+        REFUSAL.get_or_init(hand_over);
     }
 }
 
 /// Why there is none.
 pub(super) fn source(_loaded: &Loaded) -> Result<Source, String> {
-    Err(match camera_build() {
-        Some(program) => match try_out(&program) {
-            Ok(()) => "the camera build of Outpost cannot take over".into(),
-            Err(reason) => reason,
-        },
-        None => "this build of Outpost has no support for the HQ camera (cargo feature `libcamera`), and no \
-                 camera build lies beside it; the Debian package `outpost` and the SD-card image have one"
-            .into(),
-    })
+    let refusal = REFUSAL.get().map(String::as_str);
+    Err(refusal
+        .unwrap_or("the camera build of Outpost was not tried")
+        .into())
+}
+
+/// Returns only where the camera build cannot take over: why not.
+fn hand_over() -> String {
+    let Some(program) = camera_build() else {
+        return "this build of Outpost has no support for the HQ camera (cargo feature `libcamera`), and no camera \
+                build lies beside it; the Debian package `outpost` and the SD-card image have one"
+            .into();
+    };
+    if let Err(reason) = try_out(&program) {
+        return reason;
+    }
+    // The same process: the service manager watches it.
+    let error = Command::new(&program).args(env::args_os().skip(1)).exec();
+    format!("{} cannot take over: {error}", program.display())
 }
 
 /// Nothing was started.
