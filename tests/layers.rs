@@ -346,121 +346,62 @@ fn after() { super::link::h() }
     );
 }
 
+/// Modules, what they may not contain, and the complaint.
+const FORBIDDEN: &str = r#"
+scpi::tree | \nuse crate::{base::{clock}, store}; | 2 crate::base::clock
+camera::sim | fn f() { crate::tcam::x() } | camera may name
+msp1000::actor | use super::super::bitscope; | msp1000 may name
+store::folder | fn f(x: crate::camera::Camera) {} | store may name
+server::session | use crate::app::serve; | only ["cli", "main"] may name app
+camera::sim | use crate as everything; | whole crate
+camera::sim | use super::super::*; | whole crate
+store | use outpost::app; | only
+camera::actor | let x = rppal::gpio::Gpio::new(); | rppal belongs to
+camera::backend | use libcamera::camera::Camera; | libcamera belongs to
+server::listener | use {tokio::net}; | tokio belongs to
+tcam::sim | use super::driver::Driver; | crate::tcam::driver belongs to
+scpi::status | use std::time; fn f() { time::Instant::now() } | std::time::Instant
+raw::layout | use std::*; | std::fs
+raw::formats::png | use std::io as i; fn f(x: impl i::Read) {} | std::io::Read
+opcn3::proto | fn f() { std::fs::read(p) } | std::fs
+scpi::reply | use crate::base::clock as c; fn f() { c::now() } | crate::base::clock::now
+camera::link | fn f() { unsafe { g() } } | unsafe code belongs
+store::folder | #![allow(unsafe_code)] | unsafe code belongs"#;
+
+/// Modules, and what they may contain.
+const PERMITTED: &str = r#"
+raw::formats::npy | use std::time::Duration; use std::io::{Write, Seek};
+camera::actor | use crate::{base::clock::Clock, raw::Mode, store::RamDisk}; use super::link;
+bus::gpio | use rppal::gpio; #![allow(unsafe_code)] unsafe {}
+server::commands::camera | use crate::{camera::Camera, scpi::Error, raw, store, base};
+main | fn main() { outpost::cli::main() }
+scpi | // unsafe, crate::app\nconst X: &str = "unsafe crate::app";"#;
+
+/// The rows of such a table; `\n` in it is a line's end.
+fn samples(table: &str) -> impl Iterator<Item = Vec<String>> {
+    let rows = table.lines().filter(|row| !row.is_empty());
+    rows.map(|row| {
+        row.split(" | ")
+            .map(|cell| cell.replace("\\n", "\n"))
+            .collect()
+    })
+}
+
 #[test]
 fn each_rule_catches_what_it_is_for() {
     let rules = |text: &str, module: &str| -> Vec<String> {
         let wrong = violations(text, &path(module), &BTreeSet::new());
-        wrong
-            .into_iter()
-            .map(|(line, rule)| format!("{line} {rule}"))
-            .collect()
+        let line = |(line, rule)| format!("{line} {rule}");
+        wrong.into_iter().map(line).collect()
     };
-    for (text, module, rule) in [
-        (
-            "\nuse crate::{base::{clock}, store};",
-            "scpi::tree",
-            "2 crate::base::clock",
-        ),
-        (
-            "fn f() { crate::tcam::x() }",
-            "camera::sim",
-            "camera may name",
-        ),
-        (
-            "use super::super::bitscope;",
-            "msp1000::actor",
-            "msp1000 may name",
-        ),
-        (
-            "fn f(x: crate::camera::Camera) {}",
-            "store::folder",
-            "store may name",
-        ),
-        (
-            "use crate::app::serve;",
-            "server::session",
-            "only [\"cli\", \"main\"] may name app",
-        ),
-        ("use crate as everything;", "camera::sim", "whole crate"),
-        ("use super::super::*;", "camera::sim", "whole crate"),
-        ("use outpost::app;", "store", "only"),
-        (
-            "let x = rppal::gpio::Gpio::new();",
-            "camera::actor",
-            "rppal belongs to",
-        ),
-        (
-            "use libcamera::camera::Camera;",
-            "camera::backend",
-            "libcamera belongs to",
-        ),
-        ("use {tokio::net};", "server::listener", "tokio belongs to"),
-        (
-            "use super::driver::Driver;",
-            "tcam::sim",
-            "crate::tcam::driver belongs to",
-        ),
-        (
-            "use std::time; fn f() { time::Instant::now() }",
-            "scpi::status",
-            "std::time::Instant",
-        ),
-        ("use std::*;", "raw::layout", "std::fs"),
-        (
-            "use std::io as i; fn f(x: impl i::Read) {}",
-            "raw::formats::png",
-            "std::io::Read",
-        ),
-        ("fn f() { std::fs::read(p) }", "opcn3::proto", "std::fs"),
-        (
-            "use crate::base::clock as c; fn f() { c::now() }",
-            "scpi::reply",
-            "crate::base::clock::now",
-        ),
-        (
-            "fn f() { unsafe { g() } }",
-            "camera::link",
-            "unsafe code belongs",
-        ),
-        (
-            "#![allow(unsafe_code)]",
-            "store::folder",
-            "unsafe code belongs",
-        ),
-    ] {
-        let wrong = rules(text, module);
+    for row in samples(FORBIDDEN) {
+        let wrong = rules(&row[1], &row[0]);
         assert!(
-            wrong.iter().any(|wrong| wrong.contains(rule)),
-            "{module}: {text}: {wrong:?}"
+            wrong.iter().any(|wrong| wrong.contains(&row[2])),
+            "{row:?}: {wrong:?}"
         );
     }
-    for (text, module) in [
-        (
-            "use std::time::Duration; use std::io::{Write, Seek};",
-            "raw::formats::npy",
-        ),
-        (
-            "use crate::{base::clock::Clock, raw::Mode, store::RamDisk}; use super::link;",
-            "camera::actor",
-        ),
-        (
-            "use rppal::gpio; #![allow(unsafe_code)] unsafe {}",
-            "bus::gpio",
-        ),
-        (
-            "use crate::{camera::Camera, scpi::Error, raw, store, base};",
-            "server::commands::camera",
-        ),
-        ("fn main() { outpost::cli::main() }", "main"),
-        (
-            "// unsafe, crate::app\nconst X: &str = \"unsafe crate::app\";",
-            "scpi",
-        ),
-    ] {
-        assert_eq!(
-            rules(text, module),
-            Vec::<String>::new(),
-            "{module}: {text}"
-        );
+    for row in samples(PERMITTED) {
+        assert_eq!(rules(&row[1], &row[0]), Vec::<String>::new(), "{row:?}");
     }
 }

@@ -1,7 +1,12 @@
 //! A Tinycloud that can fail in every way: the HTTP side on a thread, the file side as a function.
 
+#[path = "fault.rs"]
+mod fault;
+#[path = "request.rs"]
+mod request;
+
 use std::collections::{BTreeMap, HashMap, VecDeque};
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -11,83 +16,13 @@ use md5::{Digest, Md5};
 use outpost::base::clock::Clock;
 use outpost::store::upload::{Delivery, SendError};
 
+pub use self::fault::Fault;
+use self::fault::Place;
+use self::request::{Request, read_request};
+
 pub const KEY: &str = "0123456789abcdef0123";
 pub const PIN: &str = "4711";
 const TICKET: Duration = Duration::from_secs(600);
-
-/// What goes wrong on the next occasion.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Fault {
-    Request500,
-    RequestClosed,
-    RequestHtml,
-    RequestReplyLost,
-    RequestSlow,
-    Request409,
-    RequestBadTicket,
-    Redirect,
-    Status500,
-    Status404,
-    StatusClosed,
-    StatusUploading,
-    StatusRejected,
-    PasswordRefused,
-    CutAfterHalf,
-    NoSpace,
-    AckLost,
-    HostKeyChanged,
-    SlowTransfer,
-}
-
-impl Fault {
-    pub const ALL: [Fault; 19] = [
-        Fault::Request500,
-        Fault::RequestClosed,
-        Fault::RequestHtml,
-        Fault::RequestReplyLost,
-        Fault::RequestSlow,
-        Fault::Request409,
-        Fault::RequestBadTicket,
-        Fault::Redirect,
-        Fault::Status500,
-        Fault::Status404,
-        Fault::StatusClosed,
-        Fault::StatusUploading,
-        Fault::StatusRejected,
-        Fault::PasswordRefused,
-        Fault::CutAfterHalf,
-        Fault::NoSpace,
-        Fault::AckLost,
-        Fault::HostKeyChanged,
-        Fault::SlowTransfer,
-    ];
-
-    fn place(self) -> Place {
-        match self {
-            Fault::Request500
-            | Fault::RequestClosed
-            | Fault::RequestHtml
-            | Fault::RequestReplyLost
-            | Fault::RequestSlow
-            | Fault::Request409
-            | Fault::RequestBadTicket
-            | Fault::Redirect => Place::Request,
-            Fault::Status500
-            | Fault::Status404
-            | Fault::StatusClosed
-            | Fault::StatusUploading
-            | Fault::StatusRejected => Place::Status,
-            _ => Place::File,
-        }
-    }
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-enum Place {
-    Request,
-    Status,
-    File,
-}
 
 /// What the server does with a `source_ref` that it has seen.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -137,12 +72,6 @@ pub struct Tinycloud {
     state: Arc<Mutex<State>>,
     address: SocketAddr,
     clock: Clock,
-}
-
-struct Request {
-    line: String,
-    authorization: String,
-    form: HashMap<String, String>,
 }
 
 impl Tinycloud {
@@ -467,56 +396,4 @@ impl Tinycloud {
             }
         }
     }
-}
-
-fn read_request(stream: &TcpStream) -> Option<Request> {
-    let mut reader = BufReader::new(stream);
-    let mut line = String::new();
-    reader.read_line(&mut line).ok()?;
-    let (mut length, mut authorization) = (0, String::new());
-    loop {
-        let mut header = String::new();
-        reader.read_line(&mut header).ok()?;
-        let header = header.trim_end();
-        if header.is_empty() {
-            break;
-        }
-        let (name, value) = header.split_once(": ")?;
-        match name.to_ascii_lowercase().as_str() {
-            "content-length" => length = value.parse().ok()?,
-            "authorization" => authorization = value.to_owned(),
-            "content-type" => assert_eq!(value, "application/x-www-form-urlencoded"),
-            _ => {}
-        }
-    }
-    let mut body = vec![0; length];
-    reader.read_exact(&mut body).ok()?;
-    let form = String::from_utf8(body)
-        .ok()?
-        .split('&')
-        .filter_map(|pair| pair.split_once('='))
-        .map(|(name, value)| (name.to_owned(), decoded(value)))
-        .collect();
-    Some(Request {
-        line: line.trim_end().to_owned(),
-        authorization,
-        form,
-    })
-}
-
-fn decoded(text: &str) -> String {
-    let mut bytes = Vec::new();
-    let mut rest = text.bytes();
-    while let Some(byte) = rest.next() {
-        match byte {
-            b'+' => bytes.push(b' '),
-            b'%' => {
-                let digits = [rest.next().unwrap(), rest.next().unwrap()];
-                let digits = std::str::from_utf8(&digits).unwrap();
-                bytes.push(u8::from_str_radix(digits, 16).unwrap());
-            }
-            byte => bytes.push(byte),
-        }
-    }
-    String::from_utf8(bytes).unwrap()
 }
