@@ -4,27 +4,25 @@
 //! exposes and fetches frames from a station through TLS, beside a plain TLS relay on the same runtime in front of such
 //! an instrument. All are done in turns, so that a busy machine slows all; figures are medians.
 
+// It does more for the tests.
+#[allow(dead_code)]
+#[path = "../tests/station/mini_spec.rs"]
+mod mini_spec;
 mod support;
 
 use std::hint::black_box;
-use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
-use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use futures_rustls::{TlsAcceptor, TlsConnector};
-use outpost::base::certificate::{Identity, TlsVersions, provider};
+use mini_spec::{MiniSpec, careless};
+use outpost::base::certificate::{Identity, TlsVersions};
 use outpost::base::clock::Clock;
 use outpost::msp1000::proto::frame::{ACTIVE_PIXELS, FRAME_BYTES, PIXELS};
 use outpost::msp1000::proto::{OffsetRange, RawFrame, Smoothing};
 use outpost::msp1000::sim::{Config, Faults, Simulator};
-use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
-use rustls::{
-    ClientConfig, ClientConnection, DigitallySignedStruct, RootCertStore, SignatureScheme,
-    StreamOwned,
-};
+use rustls::pki_types::ServerName;
 use smol::Async;
 use support::{Station, Verdict, quantile, report, us};
 
@@ -100,16 +98,16 @@ fn forwarding() {
         Simulator::start(Clock::real(), config, Faults::none(), any).expect("it starts");
     let relay = relay(instrument.address());
     let station = Station::start();
-    let mut through = Fetcher::connect(station.msp1000());
-    let mut relayed = Fetcher::connect(relay);
-    let mut direct = Fetcher::connect(instrument.address());
+    let mut through = MiniSpec::connect(station.msp1000());
+    let mut relayed = MiniSpec::connect(relay);
+    let mut direct = MiniSpec::connect(instrument.address());
     let mut takes = [vec![], vec![], vec![]];
     let mut fetches = takes.clone();
     for _ in 0..TURNS {
-        let fetchers = [&mut through, &mut relayed, &mut direct];
-        for (index, fetcher) in fetchers.into_iter().enumerate() {
-            takes[index].push(fetcher.take());
-            fetches[index].push(fetcher.fetch());
+        let clients = [&mut through, &mut relayed, &mut direct];
+        for (index, client) in clients.into_iter().enumerate() {
+            takes[index].push(timed(client, b"take_spectrum\r\n", 19));
+            fetches[index].push(timed(client, b"get_spectrum\r\n", REPLY));
         }
     }
     compare("an exposure of 2 ms", takes);
@@ -142,46 +140,14 @@ fn compare(what: &str, times: [Vec<Duration>; 3]) {
     );
 }
 
-/// A client as the vendor's: one question, one answer.
-struct Fetcher {
-    stream: StreamOwned<ClientConnection, TcpStream>,
-    buffer: Vec<u8>,
-}
-
-impl Fetcher {
-    fn connect(address: SocketAddr) -> Self {
-        let tcp = TcpStream::connect(address).expect("it listens");
-        tcp.set_nodelay(true).expect("a socket");
-        let name = ServerName::try_from("127.0.0.1").expect("an address");
-        let connection = ClientConnection::new(careless(), name).expect("a client");
-        Self {
-            stream: StreamOwned::new(connection, tcp),
-            buffer: vec![0; 16 * 1024],
-        }
-    }
-
-    fn send(&mut self, command: &[u8]) {
-        self.stream.write_all(command).expect("it reads");
-    }
-
-    fn receive(&mut self, length: usize) {
-        let got = self.stream.read(&mut self.buffer).expect("an answer");
-        assert_eq!(got, length, "one receive, one answer");
-    }
-
-    fn take(&mut self) -> Duration {
-        let begun = Instant::now();
-        self.send(b"take_spectrum\r\n");
-        self.receive(19);
-        begun.elapsed()
-    }
-
-    fn fetch(&mut self) -> Duration {
-        let begun = Instant::now();
-        self.send(b"get_spectrum\r\n");
-        self.receive(REPLY);
-        begun.elapsed()
-    }
+/// From a command to its answer.
+fn timed(client: &mut MiniSpec, command: &[u8], length: usize) -> Duration {
+    let begun = Instant::now();
+    client.send(command);
+    let got = client.receive().len();
+    let took = begun.elapsed();
+    assert_eq!(got, length, "one receive, one answer");
+    took
 }
 
 /// TLS in, TLS out, bytes as they come, on a thread of its own.
@@ -224,58 +190,4 @@ async fn pass(
             return;
         }
     }
-}
-
-/// Trusts everybody, as the vendor's client does.
-#[derive(Debug)]
-struct Anybody;
-
-impl ServerCertVerifier for Anybody {
-    fn verify_server_cert(
-        &self,
-        _: &CertificateDer<'_>,
-        _: &[CertificateDer<'_>],
-        _: &ServerName<'_>,
-        _: &[u8],
-        _: UnixTime,
-    ) -> Result<ServerCertVerified, rustls::Error> {
-        Ok(ServerCertVerified::assertion())
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        _: &[u8],
-        _: &CertificateDer<'_>,
-        _: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        Ok(HandshakeSignatureValid::assertion())
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        _: &[u8],
-        _: &CertificateDer<'_>,
-        _: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        Ok(HandshakeSignatureValid::assertion())
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        provider()
-            .signature_verification_algorithms
-            .supported_schemes()
-    }
-}
-
-fn careless() -> Arc<ClientConfig> {
-    let mut config = ClientConfig::builder_with_provider(provider())
-        .with_safe_default_protocol_versions()
-        .expect("versions")
-        .with_root_certificates(RootCertStore::empty())
-        .with_no_client_auth();
-    config
-        .dangerous()
-        .set_certificate_verifier(Arc::new(Anybody));
-    config.enable_sni = false;
-    Arc::new(config)
 }

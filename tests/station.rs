@@ -26,6 +26,8 @@ mod harness;
 mod http;
 #[path = "station/legacy_session.rs"]
 mod legacy_session;
+#[path = "station/mini_spec.rs"]
+mod mini_spec;
 #[path = "station/particle.rs"]
 mod particle;
 #[path = "station/particle_clock.rs"]
