@@ -340,24 +340,20 @@ fn killed_while_sending(folder: &Path, server: &Tinycloud, logger: &mut Logger, 
         logger.log(1);
         assert!(station.work(), "the real program died");
     }
-    server.state().hold = true;
+    server.hold();
     server.fail_next(Fault::SlowTransfer);
     logger.log(n);
     let stalled = server.state().stalls;
     let sent = station.client.get_mut();
     sent.write_all(b"PART:BATC\nPART:UPL\n").unwrap();
-    let began = Instant::now();
-    while server.state().stalls == stalled {
-        assert!(began.elapsed() < PATIENCE, "no file is sent");
-        std::thread::sleep(Duration::from_millis(1));
-    }
+    server.wait_for_stall_after(stalled);
     drop(station);
     let mut station = real(folder);
     station.work();
     let error = station.ask("SYST:ERR?\n").unwrap();
     assert!(error.starts_with("-213,"), "{error}");
     assert!(error.contains("another program"), "{error}");
-    server.state().hold = false;
+    server.release();
 }
 
 /// A seeded order of both lists.

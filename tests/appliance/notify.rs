@@ -1,10 +1,13 @@
 //! READY, WATCHDOG and STOPPING, as systemd receives them.
 
 use std::fs;
+use std::io::{BufRead, BufReader};
 use std::net::TcpStream;
 use std::os::unix::net::UnixDatagram;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
+use std::sync::mpsc;
+use std::thread;
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
@@ -128,14 +131,18 @@ fn a_manager_that_is_not_there_is_done_without() {
     let mut child = station(folder.path())
         .env("NOTIFY_SOCKET", &socket)
         .env("WATCHDOG_USEC", "nonsense")
+        .stdout(Stdio::piped())
         .spawn()
         .unwrap();
-    let endpoints = folder.path().join("data/endpoints.json");
-    let deadline = Instant::now() + PATIENCE;
-    while !endpoints.exists() {
-        assert!(Instant::now() < deadline, "not serving");
-        std::thread::sleep(Duration::from_millis(2));
-    }
+    let said = BufReader::new(child.stdout.take().unwrap());
+    let (sender, serving) = mpsc::channel();
+    thread::spawn(move || {
+        let ready = said
+            .lines()
+            .any(|line| line.is_ok_and(|line| line == "ready"));
+        sender.send(ready)
+    });
+    assert_eq!(serving.recv_timeout(PATIENCE), Ok(true), "not serving");
     child.kill().unwrap();
     child.wait().unwrap();
 }

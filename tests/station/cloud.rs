@@ -186,16 +186,16 @@ fn a_server_that_hangs_does_not_keep_the_station() {
     let (station, mut client) = start(setup(&server), registered());
     log(station.folder(), 2);
     server.fail_next(Fault::RequestSlow);
-    server.state().hold = true;
+    server.hold();
     assert_eq!(operate(&mut client, "PART:BATC"), "");
     client.command("PART:UPL");
-    eventually("a request", || server.state().stalls > 0);
+    server.wait_for_stall_after(0);
     // It is not the station that hangs.
     assert_eq!(report(&mut client)["activity"], "uploading");
     let began = Instant::now();
     station.stop();
     assert!(began.elapsed() < END_LIMIT, "{:?}", began.elapsed());
-    server.state().hold = false;
+    server.release();
 }
 
 #[test]
@@ -208,18 +208,18 @@ fn an_upload_can_be_ended_and_taken_up_again() {
     log(station.folder(), 2);
     sshd::serve(&server, station.folder().to_owned(), None);
     server.fail_next(Fault::SlowTransfer);
-    server.state().hold = true;
+    server.hold();
     assert_eq!(operate(&mut client, "PART:BATC"), "");
     client.command("PART:UPL");
     let job = client.query("SYST:JOB:LAST?");
-    eventually("a file on its way", || server.state().stalls > 0);
+    server.wait_for_stall_after(0);
     client.send(format!("SYST:JOB:ABOR {job}\n"));
     eventually("its end", || {
         client
             .query(&format!("SYST:JOB:STAT? {job}"))
             .contains(",ABOR,")
     });
-    server.state().hold = false;
+    server.release();
     client.errors();
     settle(&mut client);
     assert_eq!(server.counts(), (2, 0));

@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use super::harness::{Client, Setup, Station, number};
 
-/// A pause within a message, far below the settle time of the stations it is used with, and one well above it.
+/// A pause within a message, far below the settle time of the stations it is used with, and one well above it. They are
+/// the client's own silence, by the clock that the other program has.
 const SPLIT: Duration = Duration::from_millis(5);
 const BREAK: Duration = Duration::from_millis(400);
 const LONG_SETTLE: &str = "legacy_settle_ms = 200";

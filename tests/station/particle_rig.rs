@@ -8,6 +8,7 @@ use std::rc::Rc;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
+use futures_lite::future::or;
 use jiff::Timestamp;
 use outpost::app::particle;
 use outpost::base::clock::{Clock, ManualClock};
@@ -28,7 +29,7 @@ use outpost::store::readings::{
     ClockState, Database, DatabaseSettings, ReadingStore, StoredReading,
 };
 use outpost::usbiss::sim::{Bridge, Port, plug_in};
-use smol::{LocalExecutor, Task};
+use smol::{LocalExecutor, Task, Timer};
 use tempfile::TempDir;
 
 use super::harness::{PATIENCE, short_folder};
@@ -220,21 +221,29 @@ impl Rig {
             match self.world.hand.until_due() {
                 Some(wait) => self.world.hand.advance(wait),
                 // A pool thread has the counter.
-                None => std::thread::yield_now(),
+                None => {
+                    self.tick_in_grace();
+                }
             }
         }
     }
 
     /// A limit may be waited for while a pool thread has the counter, which takes real time behind a bridge.
     fn heard_from_thread(&self) -> bool {
-        let limit = Instant::now() + GRACE;
-        while self.world.port.is_some() && Instant::now() < limit {
-            if self.executor.try_tick() {
-                return true;
-            }
-            std::thread::sleep(Duration::from_micros(100));
-        }
-        false
+        self.world.port.is_some() && self.tick_in_grace()
+    }
+
+    /// Waits for something to do, and does it; whether something came in time.
+    fn tick_in_grace(&self) -> bool {
+        let tick = async {
+            self.executor.tick().await;
+            true
+        };
+        let late = async {
+            Timer::after(GRACE).await;
+            false
+        };
+        smol::block_on(or(tick, late))
     }
 
     pub fn counting(&self) {
@@ -301,7 +310,9 @@ impl Rig {
                     self.world.hand.advance(wait);
                 }
                 // A pool thread has the counter: the limit must not pass meanwhile.
-                _ => std::thread::sleep(Duration::from_micros(200)),
+                _ => {
+                    self.tick_in_grace();
+                }
             }
         }
         assert!(!self.status().laser_on && !self.status().fan_on);

@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::time::Duration;
 
 use md5::{Digest, Md5};
@@ -23,6 +23,8 @@ use self::request::{Request, read_request};
 pub const KEY: &str = "0123456789abcdef0123";
 pub const PIN: &str = "4711";
 const TICKET: Duration = Duration::from_secs(600);
+/// Anything that takes longer is a hang.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// What the server does with a `source_ref` that it has seen.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -55,8 +57,8 @@ pub struct State {
     pub inbox: Option<PathBuf>,
     /// How slow a slow answer or transfer is.
     pub pause: Duration,
-    /// Whether it stays slow until this is over.
-    pub hold: bool,
+    /// Whether it stays slow until it is told otherwise.
+    held: bool,
     /// How often it was slow so far.
     pub stalls: usize,
     /// What happens while the next status is looked up.
@@ -70,6 +72,8 @@ pub struct State {
 #[derive(Clone)]
 pub struct Tinycloud {
     state: Arc<Mutex<State>>,
+    /// Told when it becomes slow, and when it may go on.
+    pace: Arc<Condvar>,
     address: SocketAddr,
     clock: Clock,
 }
@@ -79,6 +83,7 @@ impl Tinycloud {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let server = Tinycloud {
             state: Arc::default(),
+            pace: Arc::default(),
             address: listener.local_addr().unwrap(),
             clock: clock.clone(),
         };
@@ -141,10 +146,33 @@ impl Tinycloud {
             state.stalls += 1;
             state.pause
         };
+        self.pace.notify_all();
+        // The slowness itself.
         std::thread::sleep(pause);
-        while self.state().hold {
-            std::thread::sleep(Duration::from_millis(1));
-        }
+        let held = |state: &mut State| state.held;
+        drop(self.pace.wait_timeout_while(self.state(), PATIENCE, held));
+    }
+
+    /// Whatever is slow from now on stays so until [`release`](Self::release).
+    pub fn hold(&self) {
+        self.state().held = true;
+    }
+
+    pub fn release(&self) {
+        self.state().held = false;
+        self.pace.notify_all();
+    }
+
+    /// Waits until it has been slow more often than `times`.
+    pub fn wait_for_stall_after(&self, times: usize) {
+        let waiting = |state: &mut State| state.stalls <= times;
+        let waited = self
+            .pace
+            .wait_timeout_while(self.state(), PATIENCE, waiting);
+        assert!(
+            !waited.unwrap().1.timed_out(),
+            "nothing was asked of the server"
+        );
     }
 
     fn take_fault(&self, place: Place) -> Option<Fault> {

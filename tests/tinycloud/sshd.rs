@@ -186,7 +186,7 @@ impl Door {
     }
 }
 
-/// Ends the client's connection once the file is there.
+/// Ends the client's connection once the file is there, which the other program's `scp` writes: nobody tells of it here.
 fn cut_when_whole(file: PathBuf, size: usize, client: &TcpStream) {
     let client = client.try_clone().unwrap();
     std::thread::spawn(move || {
