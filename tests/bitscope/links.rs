@@ -12,7 +12,7 @@ use outpost::bitscope::proto::datagram::SERVER_COMMANDS;
 use outpost::bitscope::proto::{
     Capture, CaptureRequest, Cause, Channel, Shape, TriggerKind, WaveformRequest,
 };
-use outpost::bitscope::sim::{Config, Faults, TcpFront, UdpFront, plug_in};
+use outpost::bitscope::sim::{Config, Faults, NetworkFront, Protocol, plug_in};
 use outpost::bus::serial::open_async;
 use smol::Async;
 
@@ -74,13 +74,14 @@ fn every_mode_over_every_link_and_every_split_gives_the_same_traces() {
         let port = plug_in(clock.clone(), config, faults.clone(), &link).unwrap();
         let tty = smol::block_on(async { capture_all(over_tty(port.path()).await).await });
         assert!(tty == expected, "pty, slow: {slow}");
-        let front = TcpFront::start(clock.clone(), config, faults.clone(), any).unwrap();
+        let front =
+            NetworkFront::start(Protocol::Tcp, clock.clone(), config, faults.clone(), any).unwrap();
         let tcp = smol::block_on(async {
             let stream = Async::<TcpStream>::connect(front.address()).await.unwrap();
             capture_all(connect(Link::Stream(Box::pin(stream))).await).await
         });
         assert!(tcp == expected, "TCP, slow: {slow}");
-        let front = UdpFront::start(clock, config, faults, any).unwrap();
+        let front = NetworkFront::start(Protocol::Udp, clock, config, faults, any).unwrap();
         let udp = smol::block_on(async {
             let socket = Async::<UdpSocket>::bind(any).unwrap();
             socket.get_ref().connect(front.address()).unwrap();

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use outpost::base::clock::Clock;
 use outpost::bitscope::proto::datagram::ReplyHeader;
-use outpost::bitscope::sim::{Config, Faults, Inputs, Signal, TcpFront};
+use outpost::bitscope::sim::{Config, Faults, Inputs, NetworkFront, Protocol, Signal};
 use serde_json::Value;
 
 use super::harness::{PATIENCE, Setup, Station, eventually};
@@ -88,7 +88,8 @@ fn the_recorded_session_of_a_client_goes_through_as_it_was() {
         ..Config::default()
     };
     let any: SocketAddr = "127.0.0.1:0".parse().unwrap();
-    let device = TcpFront::start(Clock::real(), config, Faults::none(), any).unwrap();
+    let device =
+        NetworkFront::start(Protocol::Tcp, Clock::real(), config, Faults::none(), any).unwrap();
     let url = format!("url = \"socket://{}\"", device.address());
     let (station, _client) = started_with(Setup::small().bitscope(&url));
     let program = Program::of(&station);

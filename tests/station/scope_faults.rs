@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use outpost::base::clock::Clock;
-use outpost::bitscope::sim::{Config, Faults, TcpFront, UdpFront};
+use outpost::bitscope::sim::{Config, Faults, NetworkFront, Protocol};
 
 use super::harness::{Setup, eventually};
 use super::scope::{acquire, started, started_with, volts};
@@ -100,7 +100,14 @@ fn another_model_is_refused_by_name() {
 #[test]
 fn a_bitscope_server_that_loses_datagrams_is_borne() {
     let faults = Faults::none();
-    let server = UdpFront::start(Clock::real(), Config::default(), faults.clone(), any()).unwrap();
+    let server = NetworkFront::start(
+        Protocol::Udp,
+        Clock::real(),
+        Config::default(),
+        faults.clone(),
+        any(),
+    )
+    .unwrap();
     let url = format!("url = \"bitscope-server://{}\"", server.address());
     let (station, mut client) = started_with(Setup::small().bitscope(&url));
     assert_eq!(client.json("SCOP:STAT?")["link"], "bitscope-server");
@@ -118,7 +125,14 @@ fn a_bitscope_server_that_loses_datagrams_is_borne() {
 #[test]
 fn raw_tcp_is_a_link_as_well() {
     let faults = Faults::none();
-    let device = TcpFront::start(Clock::real(), Config::default(), faults, any()).unwrap();
+    let device = NetworkFront::start(
+        Protocol::Tcp,
+        Clock::real(),
+        Config::default(),
+        faults,
+        any(),
+    )
+    .unwrap();
     let url = format!("url = \"socket://{}\"", device.address());
     let (station, mut client) = started_with(Setup::small().bitscope(&url));
     assert_eq!(client.json("SCOP:STAT?")["link"], "tcp");

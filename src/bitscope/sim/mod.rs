@@ -21,5 +21,5 @@ mod trace;
 pub use device::{Config, Device};
 pub use faults::{FAULTS, Faults};
 pub use inputs::{Inputs, Signal};
-pub use network::{Answer, Datagrams, TcpFront, UdpFront};
+pub use network::{Answer, Datagrams, NetworkFront, Protocol};
 pub use port::{Port, plug_in};

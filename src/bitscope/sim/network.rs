@@ -22,16 +22,50 @@ const LIA_ID: u16 = 1;
 /// Between two datagrams of one answer.
 const PAUSE: Duration = Duration::from_millis(1);
 
-/// A thread that ends with its handle.
+/// How it is reached.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Protocol {
+    /// A raw byte stream on TCP: one client, others wait.
+    Tcp,
+    /// A bitscope-server's datagrams: any number of clients, without locks, as the real one.
+    Udp,
+}
+
+/// A simulated BitScope on the network. It runs, on a thread of its own, until this is dropped.
 #[derive(Debug)]
-struct Runner {
+pub struct NetworkFront {
     address: SocketAddr,
     alive: Option<Sender<()>>,
     thread: Option<JoinHandle<()>>,
 }
 
-impl Runner {
-    fn start(
+impl NetworkFront {
+    /// Listens at `address`; port 0 for any.
+    ///
+    /// # Errors
+    /// Those of the system: address in use or not of this machine, no thread.
+    pub fn start(
+        protocol: Protocol,
+        clock: Clock,
+        config: Config,
+        faults: Faults,
+        address: SocketAddr,
+    ) -> io::Result<Self> {
+        match protocol {
+            Protocol::Tcp => {
+                let listener = Async::<TcpListener>::bind(address)?;
+                let address = listener.get_ref().local_addr()?;
+                Self::run(address, serve_streams(clock, config, faults, listener))
+            }
+            Protocol::Udp => {
+                let socket = Async::<UdpSocket>::bind(address)?;
+                let address = socket.get_ref().local_addr()?;
+                Self::run(address, serve_datagrams(clock, config, faults, socket))
+            }
+        }
+    }
+
+    fn run(
         address: SocketAddr,
         work: impl Future<Output = ()> + Send + 'static,
     ) -> io::Result<Self> {
@@ -45,42 +79,20 @@ impl Runner {
             thread: Some(thread),
         })
     }
+
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
 }
 
-impl Drop for Runner {
+impl Drop for NetworkFront {
     /// Waits until the port is closed.
     fn drop(&mut self) {
         self.alive = None;
         if let Some(thread) = self.thread.take() {
             let _ = thread.join();
         }
-    }
-}
-
-/// A simulated BitScope as a raw byte stream on TCP: one client, others wait. It runs until this is dropped.
-#[derive(Debug)]
-pub struct TcpFront(Runner);
-
-impl TcpFront {
-    /// Listens at `address`; port 0 for any.
-    ///
-    /// # Errors
-    /// Those of the system: address in use or not of this machine, no thread.
-    pub fn start(
-        clock: Clock,
-        config: Config,
-        faults: Faults,
-        address: SocketAddr,
-    ) -> io::Result<Self> {
-        let listener = Async::<TcpListener>::bind(address)?;
-        let address = listener.get_ref().local_addr()?;
-        let work = serve_streams(clock, config, faults, listener);
-        Runner::start(address, work).map(Self)
-    }
-
-    /// Where it listens.
-    pub fn address(&self) -> SocketAddr {
-        self.0.address
     }
 }
 
@@ -98,34 +110,6 @@ async fn serve_streams(clock: Clock, config: Config, faults: Faults, listener: A
             clock.sleep(Duration::from_millis(ms)).await;
             device = Device::new(config, faults.clone());
         }
-    }
-}
-
-/// A simulated BitScope behind a bitscope-server: any number of clients, without locks, as the real one. It runs until
-/// this is dropped.
-#[derive(Debug)]
-pub struct UdpFront(Runner);
-
-impl UdpFront {
-    /// Receives at `address`; port 0 for any.
-    ///
-    /// # Errors
-    /// Those of the system: address in use or not of this machine, no thread.
-    pub fn start(
-        clock: Clock,
-        config: Config,
-        faults: Faults,
-        address: SocketAddr,
-    ) -> io::Result<Self> {
-        let socket = Async::<UdpSocket>::bind(address)?;
-        let address = socket.get_ref().local_addr()?;
-        let work = serve_datagrams(clock, config, faults, socket);
-        Runner::start(address, work).map(Self)
-    }
-
-    /// Where it receives.
-    pub fn address(&self) -> SocketAddr {
-        self.0.address
     }
 }
 

@@ -11,7 +11,7 @@ use lexopt::ValueExt;
 
 use super::{Failure, failed, faults, help, log_to_standard_error, number, print, read_flags};
 use crate::base::clock::Clock;
-use crate::bitscope::sim::{Config, FAULTS, TcpFront, UdpFront, plug_in};
+use crate::bitscope::sim::{Config, FAULTS, NetworkFront, Protocol, plug_in};
 
 const HEAD: &str = "\
 Offer a simulated BitScope Micro oscilloscope.
@@ -61,30 +61,25 @@ pub(super) fn run(flags: &[OsString]) -> Result<ExitCode, Failure> {
     };
     let clock = Clock::real();
     let mut signals = super::signals()?;
-    match (options.tty, options.tcp, options.udp) {
+    let (protocol, word, address) = match (options.tty, options.tcp, options.udp) {
         (Some(link), None, None) => {
             let port = plug_in(clock, config, faults, &link).map_err(|error| failed(&error))?;
             let pts = port.pts().display();
             print(&format!("tty {} {pts}\nready\n", link.display()))?;
             block_on(signals.next());
+            return Ok(ExitCode::SUCCESS);
         }
-        (None, Some(address), None) => {
-            let front = TcpFront::start(clock, config, faults, address)
-                .map_err(|error| cannot(address, &error))?;
-            print(&format!("tcp {}\nready\n", front.address()))?;
-            block_on(signals.next());
-        }
-        (None, None, Some(address)) => {
-            let front = UdpFront::start(clock, config, faults, address)
-                .map_err(|error| cannot(address, &error))?;
-            print(&format!("udp {}\nready\n", front.address()))?;
-            block_on(signals.next());
-        }
+        (None, Some(address), None) => (Protocol::Tcp, "tcp", address),
+        (None, None, Some(address)) => (Protocol::Udp, "udp", address),
         _ => {
             let text = "one of --tty, --tcp and --udp says where the oscilloscope is";
             return Err(wrong(text.into()));
         }
-    }
+    };
+    let front = NetworkFront::start(protocol, clock, config, faults, address)
+        .map_err(|error| cannot(address, &error))?;
+    print(&format!("{word} {}\nready\n", front.address()))?;
+    block_on(signals.next());
     Ok(ExitCode::SUCCESS)
 }
 
