@@ -20,6 +20,8 @@ pub(super) struct Found {
     pub(super) address: IpAddr,
     pub(super) heard: Instant,
     pub(super) heard_utc: Timestamp,
+    /// More than once: an instrument says so each second.
+    heard_again: bool,
 }
 
 /// The table.
@@ -33,35 +35,48 @@ pub(super) enum News {
     New,
     /// One that was.
     Known,
-    /// None: the table is full.
-    Full,
+    /// One that was not, for which another had to leave the full table.
+    Displacing,
 }
 
 impl FoundTable {
-    /// Enters what an instrument said.
+    /// Enters what an instrument said. One of those in use (`in_use` knows them by serial) never makes room for it.
     pub(super) fn note(
         &mut self,
         announcement: Announcement,
         address: IpAddr,
-        now: Instant,
-        utc: Timestamp,
+        (now, utc): (Instant, Timestamp),
+        in_use: impl Fn(&str) -> bool,
     ) -> News {
         self.expire(now);
+        let Announcement { interface, serial } = announcement;
+        let is_known = self.0.contains_key(&serial);
+        let displacing = !is_known && self.0.len() >= MOST;
+        if displacing {
+            self.make_room(in_use);
+        }
         let found = Found {
-            interface: announcement.interface,
+            interface,
             address,
             heard: now,
             heard_utc: utc,
+            heard_again: is_known,
         };
-        if let Some(known) = self.0.get_mut(&announcement.serial) {
-            *known = found;
-            return News::Known;
+        self.0.insert(serial, found);
+        match (is_known, displacing) {
+            (true, _) => News::Known,
+            (false, true) => News::Displacing,
+            (false, false) => News::New,
         }
-        if self.0.len() >= MOST {
-            return News::Full;
+    }
+
+    /// Forgets whoever is silent for longest, of those heard but once if there are any: a forger makes up many names.
+    fn make_room(&mut self, in_use: impl Fn(&str) -> bool) {
+        let others = self.0.iter().filter(|(serial, _)| !in_use(serial));
+        let least = others.min_by_key(|(_, found)| (found.heard_again, found.heard));
+        if let Some(serial) = least.map(|(serial, _)| serial.clone()) {
+            self.0.remove(&serial);
         }
-        self.0.insert(announcement.serial, found);
-        News::New
     }
 
     /// All that were heard of late, by serial.
@@ -102,13 +117,12 @@ mod tests {
         let (start, utc) = (Instant::now(), Timestamp::UNIX_EPOCH);
         let at = |last: u8| IpAddr::from([10, 0, 0, last]);
         let mut table = FoundTable::default();
-        assert_eq!(table.note(announcement("1"), at(1), start, utc), News::New);
+        let mut note =
+            |serial, last, now| table.note(announcement(serial), at(last), (now, utc), |_| false);
+        assert_eq!(note("1", 1, start), News::New);
         let later = start + Duration::from_secs(9);
-        assert_eq!(
-            table.note(announcement("1"), at(2), later, utc),
-            News::Known
-        );
-        assert_eq!(table.note(announcement("2"), at(3), start, utc), News::New);
+        assert_eq!(note("1", 2, later), News::Known);
+        assert_eq!(note("2", 3, start), News::New);
         assert_eq!(table.serial_at(at(2)), Some("1".into()));
         let present = table.present(start + Duration::from_secs(10));
         assert_eq!(present.len(), 1);
@@ -122,7 +136,18 @@ mod tests {
         let mut table = FoundTable::default();
         let address = IpAddr::from([10, 0, 0, 1]);
         for serial in 0..1000 {
-            table.note(announcement(&serial.to_string()), address, start, utc);
+            let news = table.note(
+                announcement(&serial.to_string()),
+                address,
+                (start, utc),
+                |_| false,
+            );
+            let expected = if serial < MOST {
+                News::New
+            } else {
+                News::Displacing
+            };
+            assert_eq!(news, expected);
         }
         assert_eq!(table.present(start).len(), MOST);
         assert_eq!(
@@ -130,5 +155,33 @@ mod tests {
             None,
             "many at one address are nobody"
         );
+    }
+
+    #[test]
+    fn invented_names_make_room_before_real_ones() {
+        let (start, utc) = (Instant::now(), Timestamp::UNIX_EPOCH);
+        let address = IpAddr::from([10, 0, 0, 1]);
+        let at = |ms: usize| start + Duration::from_millis(ms as u64);
+        let mut table = FoundTable::default();
+        let mut note = |serial: &str, ms: usize| {
+            table.note(announcement(serial), address, (at(ms), utc), |serial| {
+                serial == "used"
+            })
+        };
+        note("used", 0);
+        note("real", 1);
+        note("real", 1001);
+        for n in 0..1000 {
+            note(&format!("forged {n}"), 1002 + n);
+        }
+        assert_eq!(note("real", 2002), News::Known);
+        for n in 0..300 {
+            note(&format!("repeated {}", n / 2), 2003 + n);
+        }
+        assert_eq!(note("newcomer", 3000), News::Displacing);
+        let present = table.present(at(3000));
+        let has = |name: &str| present.iter().any(|(serial, _)| serial == name);
+        assert_eq!(present.len(), MOST);
+        assert!(has("used") && has("newcomer"));
     }
 }

@@ -211,6 +211,27 @@ fn an_instrument_that_announces_itself_is_used_at_once_and_known_from_then_on() 
 }
 
 #[test]
+fn a_flood_of_announcements_leaves_the_instrument_in_use_alone() {
+    let simulator = simulator(Clock::real(), false, ANY);
+    let port = simulator.address().port();
+    let bench = Bench::new(clock(), Address::Discovered { port });
+    bench.until(|| bench.state() == "failed");
+    bench.announce(b"msp1000eth0,77");
+    bench.until(|| bench.spectrometer.is_connected());
+    for serial in 1000..1100 {
+        bench.announce(format!("msp1000eth0,{serial}").as_bytes());
+    }
+    bench.until(|| bench.health.counter("announcements") == 101);
+    assert_eq!(bench.health.counter("discovery_overflows"), 101 - 64);
+    let list = run(bench.spectrometer.list());
+    let connected = list.iter().find(|entry| entry.connected).unwrap();
+    assert_eq!((list.len(), connected.serial.as_str()), (64, "77"));
+    assert!(connected.heard.is_some(), "it is still in the table");
+    assert!(list.iter().any(|entry| entry.serial == "1099"));
+    assert_eq!(bench.tries(), 1);
+}
+
+#[test]
 fn what_is_known_is_waited_for_and_others_are_left_alone() {
     let simulator = simulator(Clock::real(), false, ANY);
     let port = simulator.address().port();

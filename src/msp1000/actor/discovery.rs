@@ -13,7 +13,7 @@ use crate::base::trace::Direction;
 use crate::msp1000::found::News;
 use crate::msp1000::proto::Announcement;
 use crate::msp1000::proto::discovery::MAX_DATAGRAM;
-use crate::msp1000::{Listening, Order, SCAN, Shared, Stage};
+use crate::msp1000::{Address, Listening, Order, SCAN, Shared, Stage};
 
 /// After a socket that could not be had.
 const RETRY: Duration = Duration::from_secs(30);
@@ -153,16 +153,28 @@ fn note(shared: &Shared, datagram: &[u8], from: SocketAddr) -> bool {
     shared.trace.note(Direction::Received, || {
         format!("{from}: {}", datagram.escape_ascii())
     });
-    let (now, utc) = (shared.clock.now(), shared.clock.utc());
+    let heard = (shared.clock.now(), shared.clock.utc());
     let mut found = shared.found.borrow_mut();
-    match found.note(announcement, from.ip().to_canonical(), now, utc) {
+    let in_use = |serial: &str| is_in_use(shared, serial);
+    match found.note(announcement, from.ip().to_canonical(), heard, in_use) {
         News::New => true,
         News::Known => false,
-        News::Full => {
+        // In a flood of names none is worth a try of its own: those that are made anyway see the newest.
+        News::Displacing => {
             shared.health.count("discovery_overflows");
             false
         }
     }
+}
+
+/// Whether it is the instrument that is configured, or the one connected now or last.
+fn is_in_use(shared: &Shared, serial: &str) -> bool {
+    let peer = shared.peer.borrow();
+    let configured = match &shared.options.address {
+        Address::Host { serial, .. } => serial.as_deref(),
+        _ => None,
+    };
+    configured == Some(serial) || peer.as_ref().is_some_and(|peer| *peer.serial == *serial)
 }
 
 fn note_trouble(shared: &Shared, error: &io::Error) {
