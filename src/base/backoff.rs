@@ -31,6 +31,11 @@ impl Backoff {
         step.mul_f64(1.0 - (self.noise % 256) as f64 / 1024.0)
     }
 
+    /// Whether nothing failed since something worked.
+    pub fn is_fresh(&self) -> bool {
+        self.next == FIRST
+    }
+
     /// Back to the shortest wait after something worked.
     pub fn reset(&mut self) {
         self.next = FIRST;
@@ -53,7 +58,9 @@ mod tests {
             );
             step = (step * 2.0).min(30.0);
         }
+        assert!(!backoff.is_fresh());
         backoff.reset();
+        assert!(backoff.is_fresh());
         assert!(backoff.wait() <= FIRST);
     }
 }

@@ -162,13 +162,22 @@ impl Health {
         inner.counters.get(counter).copied().unwrap_or(0)
     }
 
-    /// Remembers an error among the last few.
-    pub fn record(&self, error: impl Into<String>) {
+    /// Remembers an error among the last few; whether it is another one than the last. The same one again only gets its
+    /// time, so that what is tried for days does not push out what happened before.
+    pub fn record(&self, error: impl Into<String>) -> bool {
         let mut inner = self.inner.borrow_mut();
-        if inner.errors.len() == ERRORS_KEPT {
+        let entry = (self.clock.utc(), error.into());
+        match inner.errors.back_mut() {
+            Some(last) if last.1 == entry.1 => {
+                *last = entry;
+                return false;
+            }
+            _ => inner.errors.push_back(entry),
+        }
+        if inner.errors.len() > ERRORS_KEPT {
             inner.errors.pop_front();
         }
-        inner.errors.push_back((self.clock.utc(), error.into()));
+        true
     }
 
     fn report(&self, instrument: &'static str) -> Report {
@@ -189,11 +198,13 @@ impl Health {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     #[test]
     fn a_report_is_flat_json_and_keeps_the_last_errors() {
-        let (clock, _hand) = Clock::manual("2026-11-20T08:00:00Z".parse().unwrap());
+        let (clock, hand) = Clock::manual("2026-11-20T08:00:00Z".parse().unwrap());
         let book = HealthBook::new(clock);
         let camera = book.register(
             "camera",
@@ -206,15 +217,18 @@ mod tests {
         assert_eq!(json[0].get("values"), None);
         camera.measure("temperature_c", Some(54.5));
         for n in 0..10 {
-            camera.record(format!("error {n}"));
+            assert!(camera.record(format!("error {n}")));
         }
+        hand.advance(Duration::from_secs(60));
+        assert!(!camera.record("error 9"));
         let json = serde_json::to_value(book.reports(Some("camera"))).unwrap();
         assert_eq!(json[0]["state"], "degraded");
         assert_eq!(json[0]["reason"], "slow");
         assert_eq!(json[0]["counters"]["restarts"], 1);
         assert_eq!(json[0]["values"]["temperature_c"], 54.5);
         assert_eq!(json[0]["errors"][0]["error"], "error 2");
-        assert_eq!(json[0]["errors"][7]["time"], "2026-11-20T08:00:00Z");
+        assert_eq!(json[0]["errors"][6]["time"], "2026-11-20T08:00:00Z");
+        assert_eq!(json[0]["errors"][7]["time"], "2026-11-20T08:01:00Z");
         assert!(book.reports(Some("nobody")).is_empty());
     }
 }

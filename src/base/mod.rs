@@ -1,5 +1,6 @@
 //! What every instrument stands on: certificates, clock, shutdown, error kinds, health, back-off, jobs, orders, blocking pool.
 
+pub mod absence;
 pub mod backoff;
 pub mod certificate;
 pub mod clock;

@@ -15,6 +15,7 @@ use super::settings::{Change, Range};
 use super::stream::{Stream, Surroundings};
 use super::worker::Worker;
 use super::{Order, Shared};
+use crate::base::absence::Absence;
 use crate::base::backoff::Backoff;
 use crate::base::conditions::Condition;
 use crate::base::error::Failure;
@@ -80,15 +81,13 @@ impl Actor {
             self.shared.set_stream(None);
             self.shared.opening.0.fire();
             self.shared.streaming.set(false);
-            tracing::error!(%failure, "camera lost");
-            self.shared.health.record(failure.message.clone());
-            let wait = backoff.wait();
-            self.shared.health.set(State::Failed {
-                reason: failure.message.clone(),
-                retry_at: self.shared.clock.utc() + wait,
-            });
-            let _absent = self.shared.conditions.raise(Condition::InstrumentAbsent);
-            self.shared.conditions.announce(&failure);
+            let away = Absence {
+                name: "camera",
+                health: &self.shared.health,
+                conditions: &self.shared.conditions,
+                clock: &self.shared.clock,
+            };
+            let (wait, _absent) = away.report(&failure, &mut backoff, None);
             self.refuse_for(wait, &failure.message).await;
         }
     }

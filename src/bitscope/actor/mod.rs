@@ -18,8 +18,8 @@ use self::shift::Shift;
 use super::driver::Scope;
 use super::proto::Probe;
 use super::{Connect, Datagram, ORDERS, Order, Outgoing, Shared, aborted};
+use crate::base::absence::Absence;
 use crate::base::backoff::Backoff;
-use crate::base::conditions::Condition;
 use crate::base::error::{Failure, Kind};
 use crate::base::health::State;
 use crate::base::shutdown::Shutdown;
@@ -58,16 +58,14 @@ impl Actor {
             };
             shared.connected.set(false);
             shared.controller.set(None);
-            tracing::error!(%failure, "oscilloscope lost");
             shared.health.count("reconnects");
-            shared.health.record(failure.message.clone());
-            let wait = backoff.wait();
-            shared.health.set(State::Failed {
-                reason: failure.message.clone(),
-                retry_at: shared.clock.utc() + wait,
-            });
-            let _absent = shared.conditions.raise(Condition::InstrumentAbsent);
-            shared.conditions.announce(&failure);
+            let away = Absence {
+                name: "oscilloscope",
+                health: &shared.health,
+                conditions: &shared.conditions,
+                clock: &shared.clock,
+            };
+            let (wait, _absent) = away.report(&failure, &mut backoff, None);
             self.refuse_for(wait, &failure).await;
         }
         self.shared.connected.set(false);

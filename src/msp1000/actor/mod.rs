@@ -13,8 +13,8 @@ use self::connect::Refusal;
 use self::shift::Shift;
 use super::driver::{Link, LinkError};
 use super::{Address, Order, Shared, SpectrometerError, Stage};
+use crate::base::absence::Absence;
 use crate::base::backoff::Backoff;
-use crate::base::conditions::Condition;
 use crate::base::error::Failure;
 use crate::base::health::State;
 use crate::base::shutdown::Shutdown;
@@ -82,18 +82,17 @@ impl Actor {
             self.shared.set_stage(trouble.stage);
             let failure = trouble.failure;
             let wait = match trouble.stage {
-                Stage::TlsTooOld | Stage::CertificateChanged => HOPELESS,
-                _ => backoff.wait(),
+                Stage::TlsTooOld | Stage::CertificateChanged => Some(HOPELESS),
+                _ => None,
             };
-            tracing::error!(%failure, "no spectrometer");
             self.shared.health.count("reconnects");
-            self.shared.health.record(failure.message.clone());
-            self.shared.health.set(State::Failed {
-                reason: failure.message.clone(),
-                retry_at: self.shared.clock.utc() + wait,
-            });
-            let _absent = self.shared.conditions.raise(Condition::InstrumentAbsent);
-            self.shared.conditions.announce(&failure);
+            let away = Absence {
+                name: "spectrometer",
+                health: &self.shared.health,
+                conditions: &self.shared.conditions,
+                clock: &self.shared.clock,
+            };
+            let (wait, _absent) = away.report(&failure, &mut backoff, wait);
             self.refuse_for(wait, &failure.message).await;
         }
     }

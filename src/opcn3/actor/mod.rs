@@ -17,8 +17,8 @@ use self::logbook::Logbook;
 use self::shift::Shift;
 use self::trouble::Trouble;
 use super::{Open, ParticleError, Phase, Reply, Shared, Times};
+use crate::base::absence::Absence;
 use crate::base::backoff::Backoff;
-use crate::base::conditions::Condition;
 use crate::base::error::Failure;
 use crate::base::health::State;
 use crate::base::pool::BlockingPool;
@@ -85,14 +85,18 @@ impl Actor {
                 Err(trouble) => trouble,
             };
             self.shared.set_phase(Phase::Away);
-            let failure = self.record(&trouble);
-            let wait = backoff.wait();
-            station.health.set(State::Failed {
-                reason: failure.message.clone(),
-                retry_at: station.clock.utc() + wait,
-            });
-            let _absent = station.conditions.raise(Condition::InstrumentAbsent);
-            station.conditions.announce(&failure);
+            if let Some(counter) = trouble.counter() {
+                station.health.count(counter);
+            }
+            station.health.count("reconnects");
+            let failure = trouble.failure();
+            let away = Absence {
+                name: "particle counter",
+                health: &station.health,
+                conditions: &station.conditions,
+                clock: &station.clock,
+            };
+            let (wait, _absent) = away.report(&failure, &mut backoff, None);
             self.refuse_for(wait, &failure).await;
             if trouble.is_wedged() {
                 self.power_cycle(&failure).await;
@@ -113,18 +117,6 @@ impl Actor {
         let opened = opened.map_err(Trouble::Bug)?.map_err(Trouble::Link)?;
         let mut line = Line::new(&self.shared, &self.pool, opened);
         line.farewell().await
-    }
-
-    fn record(&self, trouble: &Trouble) -> Failure {
-        let health = &self.shared.station.health;
-        let failure = trouble.failure();
-        tracing::error!(%failure, "particle counter lost");
-        if let Some(counter) = trouble.counter() {
-            health.count(counter);
-        }
-        health.count("reconnects");
-        health.record(failure.message.clone());
-        failure
     }
 
     async fn run_once(&mut self, backoff: &mut Backoff) -> Result<(), Trouble> {

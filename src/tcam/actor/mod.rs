@@ -12,8 +12,8 @@ use smol::channel::Receiver;
 use self::shift::Shift;
 use super::driver::{Link, Source};
 use super::{Order, Shared, TcamError};
+use crate::base::absence::Absence;
 use crate::base::backoff::Backoff;
-use crate::base::conditions::Condition;
 use crate::base::error::Failure;
 use crate::base::health::State;
 use crate::base::shutdown::Shutdown;
@@ -53,16 +53,14 @@ impl Actor {
             self.shared.fanout.restart();
             self.shared.streaming.set(false);
             failures += 1;
-            tracing::error!(%failure, "thermal camera lost");
             self.shared.health.count("reconnects");
-            self.shared.health.record(failure.message.clone());
-            let wait = backoff.wait();
-            self.shared.health.set(State::Failed {
-                reason: failure.message.clone(),
-                retry_at: self.shared.clock.utc() + wait,
-            });
-            let _absent = self.shared.conditions.raise(Condition::InstrumentAbsent);
-            self.shared.conditions.announce(&failure);
+            let away = Absence {
+                name: "thermal camera",
+                health: &self.shared.health,
+                conditions: &self.shared.conditions,
+                clock: &self.shared.clock,
+            };
+            let (wait, _absent) = away.report(&failure, &mut backoff, None);
             self.refuse_for(wait, &failure.message).await;
             if failures % TRIES_BEFORE_RESET == 0 {
                 self.reset_camera(&failure.message).await;
