@@ -77,6 +77,7 @@ type RowPair = unsafe fn(&[u8], &[u8], &mut [u16], usize);
 type Halve = unsafe fn(&[u16], &mut [u16]);
 
 /// Row functions of one [`Packing`].
+#[derive(Clone, Copy)]
 struct RowKernels {
     /// Samples as packed bytes, each widened to 16 bits.
     bytes: Row,
