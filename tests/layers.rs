@@ -26,7 +26,7 @@ const EDGES: &[(&str, &[&str])] = &[
     ("store", &["base"]),
     // Instruments never know each other.
     ("camera", &["base", "raw", "store"]),
-    ("tcam", &["base", "bus", "plot"]),
+    ("tcam", &["base", "bus", "plot", "raw"]),
     ("opcn3", &["base", "store"]),
     ("usbiss", &["base", "bus"]),
     // A schedule for the store's uploader.

@@ -1,4 +1,4 @@
-//! Pixels and picture files: kernels over packed sensor frames and writers of file formats.
+//! Pixels and picture files: kernels over packed sensor frames and thermal images, and writers of file formats.
 //!
 //! Nothing here does I/O beyond `impl Write + Seek`, knows a clock, or starts a task.
 

@@ -3,15 +3,19 @@
 //! Packed rows: a byte shuffle puts the high byte of each pixel and the nibble byte of its pair side by side in a
 //! 16-bit lane (`high << 8 | nibbles`). An odd pixel is that lane shifted right by 4; an even pixel takes its high
 //! bits the same way and its low nibble from the lane itself. Binning gathers even and odd pixels in vectors of their
-//! own, so that all sums are lane by lane. Rows of 16-bit samples are plain loops in a form that the compiler turns
-//! into vector code of the enabled instruction set.
+//! own, so that all sums are lane by lane. Widening, and rows of 16-bit samples, wait for memory with vectors of 128 bits
+//! already, so both sets share these.
+//!
+//! Every loop is written with vector instructions, the simplest too: a release built for size vectorizes none by itself.
 //!
 //! What is left at the end of a row goes through the plain kernels.
 #![allow(unsafe_code)]
 
 use std::arch::x86_64::*;
 
-use super::{RowKernels, SATURATED_PIXEL, SATURATED_SUM, Table, plain};
+use zerocopy::transmute;
+
+use super::{RowKernels, SATURATED_PIXEL, Table, plain};
 
 /// Runs on processors with SSE4.1 (and so SSSE3) alone.
 pub(super) static SSE41: Table = Table {
@@ -41,25 +45,14 @@ pub(super) static SSE41: Table = Table {
 pub(super) static AVX2: Table = Table {
     name: "avx2",
     csi2p12: RowKernels {
-        bytes: avx2::csi2p12_bytes,
         pixels: avx2::csi2p12_pixels,
         bin: avx2::csi2p12_bin::<false>,
         bin_add: avx2::csi2p12_bin::<true>,
+        ..SSE41.csi2p12
     },
-    u16_low: RowKernels {
-        // Interleaving by three stays within 128 bits.
-        bytes: sse41::u16_bytes::<false>,
-        pixels: avx2::u16_pixels::<false>,
-        bin: avx2::u16_bin::<false, false>,
-        bin_add: avx2::u16_bin::<false, true>,
-    },
-    u16_high: RowKernels {
-        bytes: sse41::u16_bytes::<true>,
-        pixels: avx2::u16_pixels::<true>,
-        bin: avx2::u16_bin::<true, false>,
-        bin_add: avx2::u16_bin::<true, true>,
-    },
-    halve: avx2::halve,
+    u16_low: SSE41.u16_low,
+    u16_high: SSE41.u16_high,
+    halve: sse41::halve,
 };
 
 /// Asks for the cache line `ahead` bytes after the start of `bytes`.
@@ -85,83 +78,6 @@ fn step_count(row: &[u8], load: usize, step: usize, out: &[u16], values: usize) 
     }
 }
 
-/// Bytes widened, in blocks that the compiler unrolls to vectors.
-#[inline(always)]
-fn widen(row: &[u8], out: &mut [u16], ahead: usize) {
-    let row = &row[..out.len()];
-    let (blocks, rest) = row.as_chunks::<64>();
-    let (out_blocks, out_rest) = out.as_chunks_mut::<64>();
-    for (out, block) in out_blocks.iter_mut().zip(blocks) {
-        prefetch(block, ahead);
-        for (out, byte) in out.iter_mut().zip(block) {
-            *out = u16::from(*byte);
-        }
-    }
-    plain::csi2p12_bytes(rest, out_rest, ahead);
-}
-
-#[inline(always)]
-fn u16_pixels<const HIGH: bool>(row: &[u8], out: &mut [u16], ahead: usize) {
-    let row = &row[..2 * out.len()];
-    let (blocks, rest) = row.as_chunks::<64>();
-    let (out_blocks, out_rest) = out.as_chunks_mut::<32>();
-    for (out, block) in out_blocks.iter_mut().zip(blocks) {
-        prefetch(block, ahead);
-        for (out, sample) in out.iter_mut().zip(block.as_chunks::<2>().0) {
-            let sample = u16::from_le_bytes(*sample);
-            *out = if HIGH { sample >> 4 } else { sample & 0x0fff };
-        }
-    }
-    plain::u16_pixels::<HIGH>(rest, out_rest, ahead);
-}
-
-/// A pair of samples is one 32-bit lane here: the even pixel low, the odd pixel high.
-#[inline(always)]
-fn u16_bin<const HIGH: bool, const ADD: bool>(
-    top: &[u8],
-    bottom: &[u8],
-    out: &mut [u16],
-    ahead: usize,
-) {
-    let (top, bottom) = (&top[..4 * out.len()], &bottom[..4 * out.len()]);
-    let (tops, top_rest) = top.as_chunks::<64>();
-    let (bottoms, bottom_rest) = bottom.as_chunks::<64>();
-    let (out_blocks, out_rest) = out.as_chunks_mut::<16>();
-    for ((out, top), bottom) in out_blocks.iter_mut().zip(tops).zip(bottoms) {
-        prefetch(top, ahead);
-        prefetch(bottom, ahead);
-        let pixels = |pair: &[u8; 4]| {
-            let pair = u32::from_le_bytes(*pair);
-            if HIGH {
-                ((pair >> 4) & 0x0fff, pair >> 20)
-            } else {
-                (pair & 0x0fff, (pair >> 16) & 0x0fff)
-            }
-        };
-        let (tops, bottoms) = (top.as_chunks().0, bottom.as_chunks().0);
-        for ((out, top), bottom) in out.iter_mut().zip(tops).zip(bottoms) {
-            let ((a, b), (c, d)) = (pixels(top), pixels(bottom));
-            let saturated = a.max(b).max(c).max(d) >= u32::from(SATURATED_PIXEL);
-            let sum = if saturated {
-                u32::from(SATURATED_SUM)
-            } else {
-                a + b + c + d
-            };
-            let sum = if ADD { sum + u32::from(*out) } else { sum };
-            *out = sum.min(u32::from(SATURATED_SUM)) as u16;
-        }
-    }
-    plain::u16_bin::<HIGH, ADD>(top_rest, bottom_rest, out_rest, ahead);
-}
-
-#[inline(always)]
-fn halve(row: &[u16], out: &mut [u16]) {
-    let (pairs, _) = row.as_chunks();
-    for (out, [a, b]) in out.iter_mut().zip(pairs) {
-        *out = (u32::from(*a) + u32::from(*b)).min(u32::from(SATURATED_SUM)) as u16;
-    }
-}
-
 mod sse41 {
     use super::*;
 
@@ -170,7 +86,22 @@ mod sse41 {
 
     #[target_feature(enable = "sse4.1")]
     pub(super) fn csi2p12_bytes(row: &[u8], out: &mut [u16], ahead: usize) {
-        widen(row, out, ahead);
+        let row = &row[..out.len()];
+        let (blocks, rest) = row.as_chunks::<64>();
+        let (out_blocks, out_rest) = out.as_chunks_mut::<64>();
+        let none = _mm_setzero_si128();
+        let widen = |bytes| {
+            [
+                _mm_unpacklo_epi8(bytes, none),
+                _mm_unpackhi_epi8(bytes, none),
+            ]
+        };
+        for (out, block) in out_blocks.iter_mut().zip(blocks) {
+            prefetch(block, ahead);
+            let [a, b, c, d]: [__m128i; 4] = transmute!(*block);
+            *out = transmute!([widen(a), widen(b), widen(c), widen(d)]);
+        }
+        plain::csi2p12_bytes(rest, out_rest, ahead);
     }
 
     #[target_feature(enable = "sse4.1")]
@@ -300,9 +231,43 @@ mod sse41 {
         plain::u16_bytes::<HIGH>(&row[16 * steps..], out_rest, ahead);
     }
 
+    /// 12-bit values of 8 samples.
+    #[target_feature(enable = "sse4.1")]
+    #[inline]
+    fn value<const HIGH: bool>(samples: __m128i) -> __m128i {
+        if HIGH {
+            _mm_srli_epi16::<4>(samples)
+        } else {
+            _mm_and_si128(samples, _mm_set1_epi16(0x0fff))
+        }
+    }
+
     #[target_feature(enable = "sse4.1")]
     pub(super) fn u16_pixels<const HIGH: bool>(row: &[u8], out: &mut [u16], ahead: usize) {
-        super::u16_pixels::<HIGH>(row, out, ahead);
+        let row = &row[..2 * out.len()];
+        let (blocks, rest) = row.as_chunks::<64>();
+        let (out_blocks, out_rest) = out.as_chunks_mut::<32>();
+        for (out, block) in out_blocks.iter_mut().zip(blocks) {
+            prefetch(block, ahead);
+            let [a, b, c, d]: [__m128i; 4] = transmute!(*block);
+            let values = [
+                value::<HIGH>(a),
+                value::<HIGH>(b),
+                value::<HIGH>(c),
+                value::<HIGH>(d),
+            ];
+            *out = transmute!(values);
+        }
+        plain::u16_pixels::<HIGH>(rest, out_rest, ahead);
+    }
+
+    /// 16 values to the 8 sums of neighbors, with saturation.
+    #[target_feature(enable = "sse4.1")]
+    #[inline]
+    fn add_neighbors(first: __m128i, last: __m128i) -> __m128i {
+        let even = _mm_set1_epi32(0xffff);
+        let add = |pairs| _mm_add_epi32(_mm_and_si128(pairs, even), _mm_srli_epi32::<16>(pairs));
+        _mm_packus_epi32(add(first), add(last))
     }
 
     #[target_feature(enable = "sse4.1")]
@@ -312,12 +277,42 @@ mod sse41 {
         out: &mut [u16],
         ahead: usize,
     ) {
-        super::u16_bin::<HIGH, ADD>(top, bottom, out, ahead);
+        let (top, bottom) = (&top[..4 * out.len()], &bottom[..4 * out.len()]);
+        let (tops, top_rest) = top.as_chunks::<32>();
+        let (bottoms, bottom_rest) = bottom.as_chunks::<32>();
+        let (out_blocks, out_rest) = out.as_chunks_mut::<8>();
+        let full = _mm_set1_epi16(SATURATED_PIXEL as i16);
+        let add_rows = |top, bottom| {
+            let (top, bottom) = (value::<HIGH>(top), value::<HIGH>(bottom));
+            let marked = _mm_cmpeq_epi16(_mm_max_epu16(top, bottom), full);
+            _mm_or_si128(_mm_add_epi16(top, bottom), marked)
+        };
+        for ((out, top), bottom) in out_blocks.iter_mut().zip(tops).zip(bottoms) {
+            prefetch(top, ahead);
+            prefetch(bottom, ahead);
+            let [a, b]: [__m128i; 2] = transmute!(*top);
+            let [c, d]: [__m128i; 2] = transmute!(*bottom);
+            let sum = add_neighbors(add_rows(a, c), add_rows(b, d));
+            let sum = if ADD {
+                _mm_adds_epu16(sum, transmute!(*out))
+            } else {
+                sum
+            };
+            *out = transmute!(sum);
+        }
+        plain::u16_bin::<HIGH, ADD>(top_rest, bottom_rest, out_rest, ahead);
     }
 
     #[target_feature(enable = "sse4.1")]
     pub(super) fn halve(row: &[u16], out: &mut [u16]) {
-        super::halve(row, out);
+        let row = &row[..2 * out.len()];
+        let (blocks, rest) = row.as_chunks::<16>();
+        let (out_blocks, out_rest) = out.as_chunks_mut::<8>();
+        for (out, block) in out_blocks.iter_mut().zip(blocks) {
+            let [first, last]: [__m128i; 2] = transmute!(*block);
+            *out = transmute!(add_neighbors(first, last));
+        }
+        plain::halve(rest, out_rest);
     }
 }
 
@@ -335,11 +330,6 @@ mod avx2 {
             _mm256_castsi128_si256(load::<LOW, LOAD>(bytes)),
             load::<HIGH, LOAD>(bytes),
         )
-    }
-
-    #[target_feature(enable = "avx2")]
-    pub(super) fn csi2p12_bytes(row: &[u8], out: &mut [u16], ahead: usize) {
-        widen(row, out, ahead);
     }
 
     #[target_feature(enable = "avx2")]
@@ -437,25 +427,5 @@ mod avx2 {
         }
         let done = 48 * steps;
         plain::csi2p12_bin::<ADD>(&top[done..], &bottom[done..], out_rest, ahead);
-    }
-
-    #[target_feature(enable = "avx2")]
-    pub(super) fn u16_pixels<const HIGH: bool>(row: &[u8], out: &mut [u16], ahead: usize) {
-        super::u16_pixels::<HIGH>(row, out, ahead);
-    }
-
-    #[target_feature(enable = "avx2")]
-    pub(super) fn u16_bin<const HIGH: bool, const ADD: bool>(
-        top: &[u8],
-        bottom: &[u8],
-        out: &mut [u16],
-        ahead: usize,
-    ) {
-        super::u16_bin::<HIGH, ADD>(top, bottom, out, ahead);
-    }
-
-    #[target_feature(enable = "avx2")]
-    pub(super) fn halve(row: &[u16], out: &mut [u16]) {
-        super::halve(row, out);
     }
 }

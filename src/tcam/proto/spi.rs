@@ -12,6 +12,7 @@
 
 use super::image::{ImageError, ImageText};
 use super::packet::{ETX, STX};
+use crate::raw::kernels::counts;
 
 /// The camera's buffer, and so the most that a host reads: 53 x 1024 bytes.
 pub const MAX_READ: usize = 54_272;
@@ -136,11 +137,7 @@ impl Announcement {
 
 /// The sum of all bytes, modulo 2^32.
 pub fn sum(bytes: &[u8]) -> u32 {
-    // 256 bytes add up to no more than 65 280, so that the inner sums fit u16 and take half the vector work.
-    bytes
-        .chunks(256)
-        .map(|chunk| chunk.iter().map(|&byte| u16::from(byte)).sum::<u16>())
-        .fold(0, |sum, part| sum.wrapping_add(u32::from(part)))
+    counts::byte_sum(bytes)
 }
 
 /// Makes of a packet what the camera arms: appends the sum and pads to a multiple of 4. Returns what to announce.

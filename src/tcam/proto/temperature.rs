@@ -4,13 +4,15 @@
 //! gain). Emissivity is applied in the Lepton. Counts become hundredths of a kelvin first, which are exact.
 
 use serde::Serialize;
+use zerocopy::IntoBytes;
 
 use super::image::Pixels;
 use super::telemetry::{PixelKind, Telemetry};
 use super::{COLUMNS, PIXELS, ROWS};
+use crate::raw::kernels::counts;
 
 /// 0 degrees Celsius in hundredths of a kelvin.
-const ZERO_CELSIUS_CK: i32 = 27_315;
+const ZERO_CELSIUS_CK: i32 = counts::ZERO_CELSIUS_CK as i32;
 
 /// Why there is no temperature.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -97,7 +99,7 @@ impl Resolution {
         (kelvin * counts_per_kelvin).round() as u16
     }
 
-    fn centikelvin_per_count(self) -> i32 {
+    fn centikelvin_per_count(self) -> i16 {
         match self {
             Self::Decikelvin => 10,
             Self::Centikelvin => 1,
@@ -105,12 +107,7 @@ impl Resolution {
     }
 
     fn centikelvin(self, count: u16) -> i32 {
-        i32::from(count) * self.centikelvin_per_count()
-    }
-
-    /// The nearest f32, because both operands of the division are exact.
-    fn celsius_f32(self, count: u16) -> f32 {
-        (self.centikelvin(count) - ZERO_CELSIUS_CK) as f32 / 100.0
+        i32::from(count) * i32::from(self.centikelvin_per_count())
     }
 }
 
@@ -174,51 +171,40 @@ impl<'a> Temperatures<'a> {
 
     /// The coldest pixel, the first of several.
     pub fn min(&self) -> Point {
-        let least = self.pixels.iter().fold(u16::MAX, |a, &b| a.min(b));
-        self.point(least)
+        self.point(counts::summary(self.pixels).least)
     }
 
     /// The warmest pixel, the first of several.
     pub fn max(&self) -> Point {
-        let greatest = self.pixels.iter().fold(0, |a, &b| a.max(b));
-        self.point(greatest)
+        self.point(counts::summary(self.pixels).greatest)
     }
 
     /// Mean of all pixels in degrees Celsius.
     pub fn mean(&self) -> f64 {
         // 19 200 counts of 65 535 fit u32.
-        let sum: u32 = self.pixels.iter().map(|&count| u32::from(count)).sum();
-        let mean = f64::from(sum) / PIXELS as f64;
+        let mean = f64::from(counts::summary(self.pixels).sum) / PIXELS as f64;
         let centikelvin = mean * f64::from(self.resolution.centikelvin_per_count());
         (centikelvin - f64::from(ZERO_CELSIUS_CK)) / 100.0
     }
 
     /// All pixels in degrees Celsius, row-major, each the f32 nearest to the exact value.
     pub fn write_celsius(&self, out: &mut [f32; PIXELS]) {
-        self.convert(out, |celsius| celsius);
+        let (out, _) = out.as_mut_bytes().as_chunks_mut();
+        self.convert(out);
     }
 
     /// The same as a block of little-endian f32: 120 rows x 160 columns x 4 bytes.
     pub fn write_celsius_le(&self, out: &mut [u8; PIXELS * 4]) {
-        let (words, _) = out.as_chunks_mut();
-        self.convert(words, f32::to_le_bytes);
+        let (out, _) = out.as_chunks_mut();
+        self.convert(out);
+        if cfg!(target_endian = "big") {
+            out.iter_mut().for_each(|celsius| celsius.reverse());
+        }
     }
 
-    /// The resolution is settled outside of the loop, so that the loop is vector code.
-    fn convert<T>(&self, out: &mut [T], store: impl Fn(f32) -> T) {
-        fn run<T>(pixels: &Pixels, out: &mut [T], convert: impl Fn(u16) -> T) {
-            for (out, &count) in out.iter_mut().zip(pixels) {
-                *out = convert(count);
-            }
-        }
-        match self.resolution {
-            Resolution::Decikelvin => run(self.pixels, out, |count| {
-                store(Resolution::Decikelvin.celsius_f32(count))
-            }),
-            Resolution::Centikelvin => run(self.pixels, out, |count| {
-                store(Resolution::Centikelvin.celsius_f32(count))
-            }),
-        }
+    fn convert(&self, out: &mut [[u8; 4]]) {
+        let centikelvin = self.resolution.centikelvin_per_count();
+        counts::celsius(self.pixels, f32::from(centikelvin), out);
     }
 
     fn point(&self, count: u16) -> Point {
