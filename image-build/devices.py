@@ -136,6 +136,8 @@ def camera(machine, report):
     report.check("libcamera's virtual camera is ready under the service's restrictions", good, said)
     if good:
         scpi = Scpi(machine.ports["scpi"], timeout=180)
+        # The board has no other instrument, which the queue may say.
+        scpi.tell("*CLS")
         scpi.tell('CAP:SEQFET "virtual",(1000,2000),2,0,ON')
         begin = time.monotonic()
         done, error = scpi.ask("*OPC?"), scpi.ask("SYST:ERR?")
