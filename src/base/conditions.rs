@@ -131,6 +131,13 @@ impl Conditions {
         self.tell(&News::Fault(failure));
     }
 
+    /// An enabled instrument is absent for as long as the guard lives; every session is told why.
+    pub fn absent(&self, failure: &Failure) -> Raised {
+        let absent = self.raise(Condition::InstrumentAbsent);
+        self.announce(failure);
+        absent
+    }
+
     /// Adds a listener; it is forgotten when its owner drops it.
     pub fn observe(&self, observer: &Rc<impl Observer + 'static>) {
         let strong: Rc<dyn Observer> = observer.clone();

@@ -83,12 +83,8 @@ impl Actor {
             tracing::error!(%failure, "camera lost");
             self.shared.health.record(failure.message.clone());
             let wait = backoff.wait();
-            self.shared.health.set(State::Failed {
-                reason: failure.message.clone(),
-                retry_at: self.shared.clock.utc() + wait,
-            });
-            let _absent = self.shared.conditions.raise(Condition::InstrumentAbsent);
-            self.shared.conditions.announce(&failure);
+            self.shared.health.fail(failure.message.clone(), wait);
+            let _absent = self.shared.conditions.absent(&failure);
             self.refuse_for(wait, &failure.message).await;
         }
     }

@@ -19,7 +19,6 @@ use super::driver::Scope;
 use super::proto::Probe;
 use super::{Connect, Datagram, ORDERS, Order, Outgoing, Shared, aborted};
 use crate::base::backoff::Backoff;
-use crate::base::conditions::Condition;
 use crate::base::error::{Failure, Kind};
 use crate::base::health::State;
 use crate::base::shutdown::Shutdown;
@@ -62,12 +61,8 @@ impl Actor {
             shared.health.count("reconnects");
             shared.health.record(failure.message.clone());
             let wait = backoff.wait();
-            shared.health.set(State::Failed {
-                reason: failure.message.clone(),
-                retry_at: shared.clock.utc() + wait,
-            });
-            let _absent = shared.conditions.raise(Condition::InstrumentAbsent);
-            shared.conditions.announce(&failure);
+            shared.health.fail(failure.message.clone(), wait);
+            let _absent = shared.conditions.absent(&failure);
             self.refuse_for(wait, &failure).await;
         }
         self.shared.connected.set(false);

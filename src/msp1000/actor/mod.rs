@@ -14,7 +14,6 @@ use self::shift::Shift;
 use super::driver::{Link, LinkError};
 use super::{Address, Order, Shared, SpectrometerError, Stage};
 use crate::base::backoff::Backoff;
-use crate::base::conditions::Condition;
 use crate::base::error::Failure;
 use crate::base::health::State;
 use crate::base::shutdown::Shutdown;
@@ -88,12 +87,8 @@ impl Actor {
             tracing::error!(%failure, "no spectrometer");
             self.shared.health.count("reconnects");
             self.shared.health.record(failure.message.clone());
-            self.shared.health.set(State::Failed {
-                reason: failure.message.clone(),
-                retry_at: self.shared.clock.utc() + wait,
-            });
-            let _absent = self.shared.conditions.raise(Condition::InstrumentAbsent);
-            self.shared.conditions.announce(&failure);
+            self.shared.health.fail(failure.message.clone(), wait);
+            let _absent = self.shared.conditions.absent(&failure);
             self.refuse_for(wait, &failure.message).await;
         }
     }

@@ -18,7 +18,6 @@ use self::shift::Shift;
 use self::trouble::Trouble;
 use super::{Open, ParticleError, Phase, Reply, Shared, Times};
 use crate::base::backoff::Backoff;
-use crate::base::conditions::Condition;
 use crate::base::error::Failure;
 use crate::base::health::State;
 use crate::base::pool::BlockingPool;
@@ -87,12 +86,8 @@ impl Actor {
             self.shared.set_phase(Phase::Away);
             let failure = self.record(&trouble);
             let wait = backoff.wait();
-            station.health.set(State::Failed {
-                reason: failure.message.clone(),
-                retry_at: station.clock.utc() + wait,
-            });
-            let _absent = station.conditions.raise(Condition::InstrumentAbsent);
-            station.conditions.announce(&failure);
+            station.health.fail(failure.message.clone(), wait);
+            let _absent = station.conditions.absent(&failure);
             self.refuse_for(wait, &failure).await;
             if trouble.is_wedged() {
                 self.power_cycle(&failure).await;

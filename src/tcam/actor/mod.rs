@@ -13,7 +13,6 @@ use self::shift::Shift;
 use super::driver::{Link, Source};
 use super::{Order, Shared, TcamError};
 use crate::base::backoff::Backoff;
-use crate::base::conditions::Condition;
 use crate::base::error::Failure;
 use crate::base::health::State;
 use crate::base::shutdown::Shutdown;
@@ -57,12 +56,8 @@ impl Actor {
             self.shared.health.count("reconnects");
             self.shared.health.record(failure.message.clone());
             let wait = backoff.wait();
-            self.shared.health.set(State::Failed {
-                reason: failure.message.clone(),
-                retry_at: self.shared.clock.utc() + wait,
-            });
-            let _absent = self.shared.conditions.raise(Condition::InstrumentAbsent);
-            self.shared.conditions.announce(&failure);
+            self.shared.health.fail(failure.message.clone(), wait);
+            let _absent = self.shared.conditions.absent(&failure);
             self.refuse_for(wait, &failure.message).await;
             if failures % TRIES_BEFORE_RESET == 0 {
                 self.reset_camera(&failure.message).await;
