@@ -140,10 +140,7 @@ impl Announcer {
             tracing::warn!("{reason}");
             self.health.count("failures");
             self.health.record(&reason);
-            self.health.set(State::Failed {
-                reason,
-                retry_at: self.clock.utc() + wait,
-            });
+            self.health.fail(reason, wait);
             if self.shutdown.guard(self.clock.sleep(wait)).await.is_none() {
                 return;
             }

@@ -168,13 +168,11 @@ fn show(status: &StoreStatus, known: Option<&StoreStatus>, clock: &Clock, health
     let wait = status.retry_at.map_or(Duration::ZERO, |due| {
         due.saturating_duration_since(clock.now())
     });
-    health.set(State::Failed {
-        reason: format!(
-            "{} readings wait in memory: {}",
-            status.waiting, failure.message
-        ),
-        retry_at: clock.utc() + wait,
-    });
+    let reason = format!(
+        "{} readings wait in memory: {}",
+        status.waiting, failure.message
+    );
+    health.fail(reason, wait);
 }
 
 #[cfg(test)]

@@ -3,10 +3,9 @@
 use std::time::Duration;
 
 use super::backoff::Backoff;
-use super::clock::Clock;
 use super::conditions::{Condition, Conditions, Raised};
 use super::error::Failure;
-use super::health::{Health, State};
+use super::health::Health;
 
 /// Who hears of it.
 pub struct Absence<'a> {
@@ -16,8 +15,6 @@ pub struct Absence<'a> {
     pub health: &'a Health,
     /// Of the station.
     pub conditions: &'a Conditions,
-    /// Of the station.
-    pub clock: &'a Clock,
 }
 
 impl Absence<'_> {
@@ -41,10 +38,7 @@ impl Absence<'_> {
         } else {
             tracing::debug!(%failure, "{} still away", self.name);
         }
-        self.health.set(State::Failed {
-            reason: failure.message.clone(),
-            retry_at: self.clock.utc() + wait,
-        });
+        self.health.fail(failure.message.clone(), wait);
         let raised = self.conditions.raise(Condition::InstrumentAbsent);
         if first {
             self.conditions.announce(failure);
@@ -59,9 +53,10 @@ mod tests {
     use std::rc::Rc;
 
     use super::*;
+    use crate::base::clock::Clock;
     use crate::base::conditions::{News, Observer, Register};
     use crate::base::error::Kind;
-    use crate::base::health::HealthBook;
+    use crate::base::health::{HealthBook, State};
 
     #[derive(Default)]
     struct Session {
@@ -87,7 +82,6 @@ mod tests {
             name: "thermal camera",
             health: &health,
             conditions: &conditions,
-            clock: &clock,
         };
         let mut backoff = Backoff::new(1);
         for (text, told) in [("unplugged", 1), ("unplugged", 1), ("mute", 1)] {

@@ -3,6 +3,7 @@
 use std::cell::RefCell;
 use std::collections::{BTreeMap, VecDeque};
 use std::rc::Rc;
+use std::time::Duration;
 
 use jiff::Timestamp;
 use serde::Serialize;
@@ -125,6 +126,14 @@ impl Health {
     /// Changes the state.
     pub fn set(&self, state: State) {
         self.inner.borrow_mut().state = state;
+    }
+
+    /// It does not work, for this reason, and is tried again after `wait`.
+    pub fn fail(&self, reason: impl Into<String>, wait: Duration) {
+        self.set(State::Failed {
+            reason: reason.into(),
+            retry_at: self.clock.utc() + wait,
+        });
     }
 
     /// Present state.

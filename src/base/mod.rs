@@ -1,4 +1,4 @@
-//! What every instrument stands on: certificates, clock, shutdown, error kinds, health, back-off, jobs, orders, blocking pool.
+//! What every instrument stands on, from certificates and clock to orders, waiters and the pool for what blocks.
 
 pub mod absence;
 pub mod backoff;
@@ -12,4 +12,6 @@ pub mod jobs;
 pub mod orders;
 pub mod pool;
 pub mod shutdown;
+pub mod station;
 pub mod trace;
+pub mod waiters;

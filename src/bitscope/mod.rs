@@ -44,7 +44,7 @@ use crate::base::error::{Failure, Kind};
 use crate::base::health::{Health, State};
 use crate::base::jobs::{Job, Jobs};
 use crate::base::orders::{self, Refused};
-use crate::base::shutdown::Shutdown;
+pub use crate::base::station::Station;
 use crate::base::trace::Trace;
 
 /// Operations that may wait for the device.
@@ -115,21 +115,6 @@ pub struct Options {
     pub connect: Connect,
     /// The file with calibrations of probes, by the device's serial number ([`Probe::find`]); it need not exist.
     pub calibrations: Option<PathBuf>,
-}
-
-/// What the oscilloscope needs from the station.
-#[derive(Clone)]
-pub struct Station {
-    /// Time.
-    pub clock: Clock,
-    /// Condition bits.
-    pub conditions: Conditions,
-    /// The oscilloscope's own entry in the health book.
-    pub health: Health,
-    /// The oscilloscope's trace.
-    pub trace: Trace,
-    /// The signal to stop.
-    pub shutdown: Shutdown,
 }
 
 /// The oscilloscope as sessions see it. Main thread only; clones share it.

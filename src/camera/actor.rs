@@ -85,7 +85,6 @@ impl Actor {
                 name: "camera",
                 health: &self.shared.health,
                 conditions: &self.shared.conditions,
-                clock: &self.shared.clock,
             };
             let (wait, _absent) = away.report(&failure, &mut backoff, None);
             self.refuse_for(wait, &failure.message).await;

@@ -40,8 +40,9 @@ use crate::base::clock::Clock;
 use crate::base::conditions::Conditions;
 use crate::base::health::{Health, State};
 use crate::base::orders;
-use crate::base::shutdown::Shutdown;
+pub use crate::base::station::Station;
 use crate::base::trace::Trace;
+use crate::base::waiters::Waiters;
 
 /// Requests that may wait: two for each of 64 clients on each of the ports.
 const ORDERS: usize = 512;
@@ -66,21 +67,6 @@ const COUNTERS: [&str; 13] = [
     "skipped_lines",
     "tls_too_old",
 ];
-
-/// What the spectrometer needs from the station.
-#[derive(Clone)]
-pub struct Station {
-    /// Time.
-    pub clock: Clock,
-    /// Condition bits.
-    pub conditions: Conditions,
-    /// The spectrometer's own entry in the health book.
-    pub health: Health,
-    /// The spectrometer's trace.
-    pub trace: Trace,
-    /// The signal to stop.
-    pub shutdown: Shutdown,
-}
 
 /// One exposure.
 #[derive(Debug, Clone, PartialEq)]
@@ -152,7 +138,7 @@ struct Shared {
     exposing: Cell<bool>,
     latest: RefCell<Option<Rc<Frame>>>,
     /// Whoever waits for a connection.
-    on_connected: RefCell<Vec<Sender<()>>>,
+    on_connected: Waiters,
 }
 
 type Reply<T> = Sender<Result<T, SpectrometerError>>;
@@ -206,7 +192,7 @@ impl Spectrometer {
             elsewhere: Cell::new(false),
             exposing: Cell::new(false),
             latest: RefCell::default(),
-            on_connected: RefCell::default(),
+            on_connected: Waiters::default(),
         });
         let (orders, inbox) = channel::bounded(ORDERS);
         let actor = Actor {
@@ -273,8 +259,8 @@ impl Spectrometer {
     /// Waits until the instrument is there, for at most `limit`; whether it is.
     pub async fn wait_connected(&self, limit: Duration) -> bool {
         if !self.is_connected() {
-            let connected = self.shared.when_connected();
-            let _ = self.shared.clock.timeout(limit, connected.recv()).await;
+            let connected = self.shared.on_connected.next();
+            self.shared.clock.timeout(limit, connected).await;
         }
         self.is_connected()
     }
@@ -334,21 +320,12 @@ impl Shared {
         let was = self.stage.replace(stage) == Stage::Ready;
         let connected = stage == Stage::Ready;
         if connected {
-            self.on_connected.borrow_mut().clear();
+            self.on_connected.wake();
         }
         if was != connected {
             let notice = Notice::Connection { connected };
             self.control.borrow().announce(&notice);
         }
-    }
-
-    /// Closes when the instrument is set up next.
-    fn when_connected(&self) -> Receiver<()> {
-        let (sender, connected) = channel::bounded(1);
-        let mut waiting = self.on_connected.borrow_mut();
-        waiting.retain(|waiter| !waiter.is_closed());
-        waiting.push(sender);
-        connected
     }
 
     fn absent(&self) -> SpectrometerError {

@@ -37,6 +37,7 @@ use crate::base::health::{Health, State};
 use crate::base::orders;
 use crate::base::shutdown::Shutdown;
 use crate::base::trace::Trace;
+use crate::base::waiters::Waiters;
 use crate::store::readings::{ClockState, StoreHandle};
 
 /// Readings that may be waited for: one for each SCPI client.
@@ -186,8 +187,8 @@ struct Shared {
     /// Told of each change of the settings.
     changed: (Sender<()>, Receiver<()>),
     phase: Cell<Phase>,
-    /// Dropped whenever the phase changes.
-    on_phase: RefCell<Vec<Sender<()>>>,
+    /// Woken whenever the phase changes.
+    on_phase: Waiters,
     unit: RefCell<Option<Unit>>,
     latest: RefCell<Option<Rc<Sample>>>,
 }
@@ -235,7 +236,7 @@ impl Particles {
             settings: Cell::new(settings),
             changed: channel::bounded(1),
             phase: Cell::new(Phase::Away),
-            on_phase: RefCell::default(),
+            on_phase: Waiters::default(),
             unit: RefCell::default(),
             latest: RefCell::default(),
         });
@@ -297,7 +298,7 @@ impl Particles {
         let shared = &self.shared;
         let counting = async {
             while shared.phase.get() != Phase::Counting {
-                let _ = shared.when_phase_changes().recv().await;
+                shared.on_phase.next().await;
             }
         };
         shared.station.clock.timeout(limit, counting).await;
@@ -344,17 +345,8 @@ impl Settings {
 impl Shared {
     fn set_phase(&self, phase: Phase) {
         if self.phase.replace(phase) != phase {
-            self.on_phase.borrow_mut().clear();
+            self.on_phase.wake();
         }
-    }
-
-    /// Closes when the phase changes next.
-    fn when_phase_changes(&self) -> Receiver<()> {
-        let (sender, changed) = channel::bounded(1);
-        let mut waiting = self.on_phase.borrow_mut();
-        waiting.retain(|waiter| !waiter.is_closed());
-        waiting.push(sender);
-        changed
     }
 
     /// Why there is no reading.

@@ -24,7 +24,7 @@ use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::time::Duration;
 
-use smol::channel::{self, Receiver, Sender};
+use smol::channel::{self, Sender};
 
 use self::actor::Actor;
 use self::driver::Source;
@@ -42,8 +42,9 @@ use crate::base::clock::Clock;
 use crate::base::conditions::Conditions;
 use crate::base::health::{Health, State};
 use crate::base::orders;
-use crate::base::shutdown::Shutdown;
+pub use crate::base::station::Station;
 use crate::base::trace::Trace;
+use crate::base::waiters::Waiters;
 
 /// Commands and single images that may wait for the camera: two for each of 64 clients on port 5001, one for each on the
 /// two SCPI ports.
@@ -103,21 +104,6 @@ pub struct Options {
     pub reset_line: Option<Box<dyn FnMut(bool)>>,
 }
 
-/// What the thermal camera needs from the station.
-#[derive(Clone)]
-pub struct Station {
-    /// Time.
-    pub clock: Clock,
-    /// Condition bits.
-    pub conditions: Conditions,
-    /// The camera's own entry in the health book.
-    pub health: Health,
-    /// The camera's trace.
-    pub trace: Trace,
-    /// The signal to stop.
-    pub shutdown: Shutdown,
-}
-
 /// The thermal camera as sessions see it. Main thread only; clones share it.
 #[derive(Clone)]
 pub struct Thermal {
@@ -144,7 +130,7 @@ struct Shared {
     /// Set up and answering.
     connected: Cell<bool>,
     /// Whoever waits for that.
-    on_connected: RefCell<Vec<Sender<()>>>,
+    on_connected: Waiters,
 }
 
 type Reply<T> = Sender<Result<T, TcamError>>;
@@ -187,7 +173,7 @@ impl Thermal {
             status: RefCell::default(),
             streaming: Cell::new(false),
             connected: Cell::new(false),
-            on_connected: RefCell::default(),
+            on_connected: Waiters::default(),
         });
         let (orders, inbox) = channel::bounded(ORDERS);
         let actor = Actor {
@@ -362,8 +348,8 @@ impl Thermal {
     /// Waits until the camera is there, for at most `limit`; whether it is.
     pub async fn wait_connected(&self, limit: Duration) -> bool {
         if !self.is_connected() {
-            let connected = self.shared.when_connected();
-            let _ = self.shared.clock.timeout(limit, connected.recv()).await;
+            let connected = self.shared.on_connected.next();
+            self.shared.clock.timeout(limit, connected).await;
         }
         self.is_connected()
     }
@@ -430,17 +416,8 @@ impl Shared {
     fn set_connected(&self, connected: bool) {
         self.connected.set(connected);
         if connected {
-            self.on_connected.borrow_mut().clear();
+            self.on_connected.wake();
         }
-    }
-
-    /// Closes when the camera is set up next.
-    fn when_connected(&self) -> Receiver<()> {
-        let (sender, connected) = channel::bounded(1);
-        let mut waiting = self.on_connected.borrow_mut();
-        waiting.retain(|waiter| !waiter.is_closed());
-        waiting.push(sender);
-        connected
     }
 
     fn absent(&self) -> TcamError {

@@ -63,7 +63,6 @@ impl Actor {
                 name: "oscilloscope",
                 health: &shared.health,
                 conditions: &shared.conditions,
-                clock: &shared.clock,
             };
             let (wait, _absent) = away.report(&failure, &mut backoff, None);
             self.refuse_for(wait, &failure).await;

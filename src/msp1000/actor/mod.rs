@@ -90,7 +90,6 @@ impl Actor {
                 name: "spectrometer",
                 health: &self.shared.health,
                 conditions: &self.shared.conditions,
-                clock: &self.shared.clock,
             };
             let (wait, _absent) = away.report(&failure, &mut backoff, wait);
             self.refuse_for(wait, &failure.message).await;

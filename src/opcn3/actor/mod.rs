@@ -94,7 +94,6 @@ impl Actor {
                 name: "particle counter",
                 health: &station.health,
                 conditions: &station.conditions,
-                clock: &station.clock,
             };
             let (wait, _absent) = away.report(&failure, &mut backoff, None);
             self.refuse_for(wait, &failure).await;
