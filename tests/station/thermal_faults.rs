@@ -210,11 +210,14 @@ fn a_camera_that_is_unplugged_comes_back_with_its_stream() {
     let (station, mut client, mut images) = streaming();
     client.command("THER:STR ON,3600");
     client.block("THER:STR:IMAG? RAW");
+    let mut idle = station.client();
     client.command("SIM:FAUL tcam,vanish");
     eventually("the absence", || health(&mut client)["state"] == "failed");
-    // Every connection is told of it once.
-    let told = client.errors();
-    assert!(told.len() == 1 && told[0].starts_with("-241"), "{told:?}");
+    // Every connection is told of it once (scpi.md 8).
+    for connection in [&mut client, &mut idle] {
+        let told = connection.errors();
+        assert!(told.len() == 1 && told[0].starts_with("-241"), "{told:?}");
+    }
     assert_eq!(client.refused("THER:CONF:EMIS?"), -241);
     assert_eq!(client.refused("THER:IMAG? PNG"), -241);
     assert_eq!(client.refused("THER:FFC"), -241);
