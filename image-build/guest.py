@@ -194,10 +194,12 @@ def device_tree(folder, memory_mb):
     at = next(found.start() for found in re.finditer(old, tree) if property_name(found.start()) == b"compatible")
     new = BOARD + old
     tree = tree[: at - 8] + struct.pack(">I", len(new)) + tree[at - 4 : at] + padded(new) + tree[at + len(padded(old)) :]
-    # Total size, place of the strings, size of the structure: all behind the name.
-    for field in (1, 3, 9):
+    # Place of the strings and size of the structure before them; the room that QEMU leaves behind is no part of it, or
+    # the tree would be larger than a kernel takes.
+    for field in (3, 9):
         header[field] += len(padded(new)) - len(padded(old))
-    path.write_bytes(struct.pack(">10I", *header) + tree[40:])
+    header[1] = header[3] + header[8]
+    path.write_bytes(struct.pack(">10I", *header) + tree[40 : header[1]])
     return path
 
 
@@ -208,13 +210,14 @@ class Plain(Machine):
     """
 
     def __init__(self, program, folder, image, cache, memory_mb, ports):
-        systems = sorted(cache.glob("system-*.tar"), key=os.path.getmtime)
+        # An archive that is being made has another suffix before that.
+        systems = [path for path in cache.glob("system-*.tar") if ".new" not in path.suffixes]
         if not systems:
             sys.exit(f"{program}: no base system in {cache}: image-build/build makes one")
         built = built_image(program, image)
         super().__init__(folder, built, memory_mb, folder / "disk.img", "/dev/vda", {"ssh": 22, **ports}, ("root",))
         self.tree = device_tree(folder, memory_mb)
-        self.make_disk(systems[-1])
+        self.make_disk(max(systems, key=os.path.getmtime))
 
     def make_disk(self, system):
         tree = self.folder / "tree"
