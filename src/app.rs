@@ -106,9 +106,15 @@ pub fn serve(loaded: Loaded) -> ExitCode {
                 source = cause.source();
             }
             eprintln!("{causes}");
+            cannot_start(&causes);
             ExitCode::FAILURE
         }
     }
+}
+
+/// Tells the service manager, if there is one, why the station does not serve.
+pub fn cannot_start(reason: &str) {
+    Notifier::from_environment().failed(reason);
 }
 
 async fn run(loaded: Loaded, executor: Rc<LocalExecutor<'static>>) -> Result<(), AppError> {

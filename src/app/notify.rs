@@ -19,6 +19,8 @@ use crate::base::health::Health;
 const PACE: Duration = Duration::from_secs(1);
 /// A heartbeat this much after its time is counted: other clients waited as long.
 const LATE: Duration = Duration::from_millis(100);
+/// Longest reason, in characters.
+const LONGEST: usize = 300;
 /// Counts heartbeats that came late, in the health of the server.
 const COUNTER: &str = "late_heartbeats";
 
@@ -47,6 +49,12 @@ impl Notifier {
     /// Every listener accepts; `status` is shown by `systemctl status`.
     pub(super) fn ready(&self, status: &str) {
         self.send(&format!("READY=1\nSTATUS={status}"));
+    }
+
+    /// The station cannot start. The reason is one line, cut at 300 characters; until the next try `systemctl status` shows it.
+    pub(super) fn failed(&self, reason: &str) {
+        let line: String = reason.replace('\n', "; ").chars().take(LONGEST).collect();
+        self.send(&format!("STATUS=cannot start: {line}"));
     }
 
     /// The station was told to end.

@@ -28,11 +28,15 @@ struct Service {
 
 impl Service {
     fn start(watchdog_us: &str) -> Self {
+        Self::start_with(SETTINGS, watchdog_us)
+    }
+
+    fn start_with(settings: &str, watchdog_us: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let socket = folder.path().join("notify");
         let manager = UnixDatagram::bind(&socket).unwrap();
         manager.set_read_timeout(Some(PATIENCE)).unwrap();
-        let child = station(folder.path())
+        let child = station(folder.path(), settings)
             .env("NOTIFY_SOCKET", &socket)
             .env("WATCHDOG_USEC", watchdog_us)
             .spawn()
@@ -74,8 +78,8 @@ impl Drop for Service {
     }
 }
 
-fn station(folder: &Path) -> Command {
-    fs::write(folder.join("c.toml"), SETTINGS).unwrap();
+fn station(folder: &Path, settings: &str) -> Command {
+    fs::write(folder.join("c.toml"), settings).unwrap();
     let mut command = Command::new(env!("CARGO_BIN_EXE_outpost"));
     command
         .args(["serve", "--state-dir"])
@@ -108,6 +112,26 @@ fn ready_means_that_every_port_accepts_and_stopping_that_the_end_is_near() {
 }
 
 #[test]
+fn why_it_cannot_start_is_its_status() {
+    let mut service =
+        Service::start_with("[scpi]\nport = 99999\n[opc]\ninterval_s = -1\n", "8000000");
+    let status = service.message();
+    assert!(
+        status.starts_with("STATUS=cannot start: ") && status.contains("c.toml:2:8: scpi.port: "),
+        "{status}"
+    );
+    assert!(status.contains("; ") && !status.contains('\n'), "{status}");
+    assert_eq!(service.child.wait().unwrap().code(), Some(1));
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = taken.local_addr().unwrap().port();
+    let settings = SETTINGS.replacen("port = 0", &format!("port = {port}"), 1);
+    let mut service = Service::start_with(&settings, "8000000");
+    let status = service.wait_for("STATUS=");
+    assert!(status.contains(&format!("127.0.0.1:{port}")), "{status}");
+    assert_eq!(service.child.wait().unwrap().code(), Some(1));
+}
+
+#[test]
 fn a_stopped_station_gives_no_sign_of_life() {
     let service = Service::start("150000");
     service.wait_for("WATCHDOG=1");
@@ -128,7 +152,7 @@ fn a_stopped_station_gives_no_sign_of_life() {
 fn a_manager_that_is_not_there_is_done_without() {
     let folder = tempfile::tempdir().unwrap();
     let socket = folder.path().join("nobody");
-    let mut child = station(folder.path())
+    let mut child = station(folder.path(), SETTINGS)
         .env("NOTIFY_SOCKET", &socket)
         .env("WATCHDOG_USEC", "nonsense")
         .stdout(Stdio::piped())
