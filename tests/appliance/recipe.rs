@@ -129,3 +129,80 @@ fn every_line_of_the_cards_settings_can_be_used() {
         );
     }
 }
+
+/// The retrieval user's forced command with what a client asked for: what it says, or nothing where it goes on to the
+/// program, which this machine need not have.
+fn refusal(asked: &str) -> Option<String> {
+    let script = format!(
+        "{}/image-build/overlay/usr/lib/outpost/retrieve",
+        env!("CARGO_MANIFEST_DIR")
+    );
+    let run = Command::new("sh")
+        .arg(script)
+        .env("SSH_ORIGINAL_COMMAND", asked)
+        .output()
+        .unwrap();
+    assert!(!run.status.success(), "{asked}");
+    let said = String::from_utf8(run.stderr).unwrap();
+    said.strip_prefix("refused: ")
+        .map(|rest| rest.split(';').next().unwrap().to_owned())
+}
+
+#[test]
+fn the_retrieval_user_reads_and_deletes() {
+    for asked in [
+        "internal-sftp",
+        "/usr/lib/openssh/sftp-server",
+        "rsync --server --sender -logDtpre.iLsfxCIvu . /media/ramdisk/Captures/",
+        "rsync --server --sender -vtre.iLsfxCIvu --remove-source-files . Captures/*.tif",
+        "rsync --server --sender -te.LsfxCIvu --bwlimit=100 --size-only . Captures",
+        "scp -f /media/ramdisk/Captures/a.tif",
+        "scp -r -p -f -- 'Captures'",
+    ] {
+        assert_eq!(refusal(asked), None, "{asked}");
+    }
+}
+
+#[test]
+fn the_retrieval_user_does_nothing_else() {
+    for (asked, cause) in [
+        ("", "a login"),
+        ("id", "the command id"),
+        ("/bin/sh -c id", "the command /bin/sh"),
+        ("rsyncd", "the command rsyncd"),
+        ("'rsync --daemon'", "a login"),
+        ("rsync --daemon .", "rsync without --server"),
+        ("rsync --server --daemon .", "rsync's option --daemon"),
+        (
+            "rsync --server -logDtpre.iLsfxCIvu . Captures",
+            "an upload by rsync",
+        ),
+        (
+            "rsync --server -e.iLsfxCIvu . --sender=no",
+            "rsync's option --sender=no",
+        ),
+        (
+            "rsync --server --sender -re.LsfxC --log-file=a . Captures",
+            "rsync's option --log-file=a",
+        ),
+        (
+            "rsync --server --sender -re.LsfxC . Captures --log-file=a",
+            "rsync's option --log-file=a",
+        ),
+        (
+            "rsync --server --sender -re.LsfxC . Captures '--log-file=a'",
+            "rsync's option --log-file=a",
+        ),
+        (
+            "rsync --server --sender -rse.LsfxC",
+            "rsync with --secluded-args",
+        ),
+        ("scp -t Captures", "scp's option -t"),
+        ("scp -f -t Captures", "scp's option -t"),
+        ("scp -ft Captures", "scp's option -ft"),
+        ("scp -S /usr/bin/sh -f a", "scp's option -S"),
+        ("scp Captures", "an upload by scp"),
+    ] {
+        assert_eq!(refusal(asked).as_deref(), Some(cause), "{asked}");
+    }
+}
