@@ -210,7 +210,7 @@ fn hostile_datagrams_are_borne() {
 fn a_program_that_comes_before_the_device_waits_for_it() {
     let (station, mut client) = started();
     let program = Program::of(&station);
-    client.command("SIM:FAUL bitscope,vanish,400");
+    client.send("SIM:FAUL bitscope,vanish,400\n");
     client.send("SCOP:REG? TraceMode\n");
     station.wait_for_scope("failed");
     program.send(3, b"!");

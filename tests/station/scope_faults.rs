@@ -69,7 +69,7 @@ fn a_silent_device_is_absent_until_it_speaks() {
 #[test]
 fn a_device_that_is_unplugged_comes_back() {
     let (station, mut client) = started();
-    client.command("SIM:FAUL bitscope,vanish,300");
+    client.send("SIM:FAUL bitscope,vanish,300\n");
     client.send("SCOP:ACQ;*OPC?\n");
     assert_eq!(client.line(), "1");
     eventually("a reconnection", || {
@@ -84,7 +84,7 @@ fn a_device_that_is_unplugged_comes_back() {
 fn another_model_is_refused_by_name() {
     let (station, mut client) = started();
     client.command("SIM:FAUL bitscope,rev");
-    client.command("SIM:FAUL bitscope,vanish,1");
+    client.send("SIM:FAUL bitscope,vanish,1\n");
     client.send("SCOP:REG? TraceMode\n");
     station.wait_for_scope("failed");
     eventually("the reason", || {
