@@ -1,7 +1,7 @@
 //! READY, WATCHDOG and STOPPING, as systemd receives them.
 
 use std::fs;
-use std::io::{BufRead, BufReader};
+use std::io::{self, BufRead, BufReader, ErrorKind};
 use std::net::TcpStream;
 use std::os::unix::net::UnixDatagram;
 use std::path::Path;
@@ -49,9 +49,21 @@ impl Service {
     }
 
     fn message(&self) -> String {
+        self.receive().unwrap()
+    }
+
+    /// A message, or what came of waiting. A signal to the tests ends a wait with a limit early (signal(7)).
+    fn receive(&self) -> io::Result<String> {
         let mut buffer = [0; 1024];
-        let length = self.manager.recv(&mut buffer).unwrap();
-        String::from_utf8(buffer[..length].to_vec()).unwrap()
+        loop {
+            match self.manager.recv(&mut buffer) {
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                received => {
+                    return received
+                        .map(|length| String::from_utf8(buffer[..length].to_vec()).unwrap());
+                }
+            }
+        }
     }
 
     /// Takes messages until one begins so.
@@ -141,7 +153,7 @@ fn a_stopped_station_gives_no_sign_of_life() {
         .manager
         .set_read_timeout(Some(Duration::from_millis(300)))
         .unwrap();
-    let silent = (0..64).any(|_| service.manager.recv(&mut [0; 64]).is_err());
+    let silent = (0..64).any(|_| service.receive().is_err());
     assert!(silent);
     service.signal(Signal::CONT);
     service.manager.set_read_timeout(Some(PATIENCE)).unwrap();
